@@ -1,4 +1,5 @@
-/* Producer and consumer of rings (layout: abi/ring.h; algorithm and its proof: ring/producer.h).
+/* Producer and consumer of rings (layout: abi/ring.h; algorithm: ring/producer-section.h; its proof:
+ * tests/model).
  *
  * The producer half lives in traced programs: header only or freestanding, no libc. The consumer
  * half lives in session hosts and in `cairn recover`.
@@ -32,8 +33,18 @@ struct ring_set_producer {
 	uint32_t mode; /* enum cairn_ring_mode */
 	uint32_t clock; /* enum cairn_clock */
 	uint64_t block_ns;
+	/* CAIRN_CLOCK_MONOTONIC: reads the time; async-signal-safe. May be NULL with the TSC. */
+	uint64_t (*now)(void);
 	struct ring_producer rings[];
 };
+
+/* The longest body a ring takes: with the longest header and the slack of copying in words it
+ * must fit in a block; and count words want positions to move by less than 16 MiB. */
+#define RING_BODY_MAX (1u << 20)
+static inline uint64_t ring_max_body(const struct ring_producer *ring)
+{
+	return ring->block - 32 < RING_BODY_MAX ? ring->block - 32 : RING_BODY_MAX;
+}
 
 enum ring_result {
 	RING_OK = 0,
