@@ -14,8 +14,8 @@
 #define SITE(name) CAIRN(many, name, i);
 #define TEN(p) \
 	SITE(p##0) \
-	SITE(p##1) SITE(p##2) SITE(p##3) SITE(p##4) SITE(p##5) SITE(p##6) SITE(p##7) SITE(p##8) \
-		SITE(p##9)
+	SITE(p##1) \
+	SITE(p##2) SITE(p##3) SITE(p##4) SITE(p##5) SITE(p##6) SITE(p##7) SITE(p##8) SITE(p##9)
 #define HUNDRED(p) \
 	TEN(p##0) \
 	TEN(p##1) TEN(p##2) TEN(p##3) TEN(p##4) TEN(p##5) TEN(p##6) TEN(p##7) TEN(p##8) TEN(p##9)
