@@ -57,7 +57,7 @@ void ctf_desc_key(const struct ctf_desc *desc, struct buf *key);
 struct ctf_maker {
 	struct cairn_desc d;
 	struct cairn_field fields[CAIRN_MAX_FIELDS];
-	struct buf values, names, strings; /* owned */
+	struct buf values, names; /* owned */
 };
 void ctf_make(struct ctf_maker *m, const char *provider, const char *event, int loglevel,
 	const char *format);
