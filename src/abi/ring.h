@@ -129,7 +129,13 @@ struct cairn_ring_ctl {
 	uint64_t read_pos; /* all below it may be reused (discard and blocking modes) */
 	uint32_t wake; /* futex of blocked writers: bumped whenever read_pos moves */
 	uint32_t pad1;
-	uint64_t pad2[14];
+	/* Consumer only, for a host that takes over: the entry whose pos is read_pos has the time of
+	 * that cut; and the records published when the last snapshot was taken. */
+	struct cairn_ring_cut {
+		uint64_t pos, ts;
+	} cut[2];
+	uint64_t seen;
+	uint64_t pad2[9];
 	/* Producers: locked adds, cold path. Consumer reads. */
 	uint64_t lost[CAIRN_LOST_REASONS];
 	uint32_t waiters; /* blocked writers; the consumer wakes only if != 0 */

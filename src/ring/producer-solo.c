@@ -105,7 +105,7 @@ static enum ring_result append(const struct ring_set_producer *set,
 	bool overwrite = set->mode == CAIRN_MODE_OVERWRITE, stepped;
 	uint64_t in_block = pos & (ring->block - 1);
 
-	/* what the consumer has read may be overwritten */
+	/* pairs with [release] in consumer.c */
 	if (!overwrite && pos - load_acquire(&ctl->read_pos) + len + 20 > ring->size)
 		return RING_FULL;
 	ts = clock_read(set);

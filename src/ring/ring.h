@@ -93,11 +93,13 @@ struct ringset; /* one mapped ring set, with private consumer state per ring */
 
 /* Makes, seals, prefaults and maps a new one. 0 or -errno (-ENOMEM, -ENOSPC, -EMFILE...). */
 int ringset_create(const struct ringset_config *cfg, struct ringset **ret);
-/* Maps an existing one (adopted from a dead host, or a file). Its header is checked, every field:
- * -EPROTO if it makes no sense. Takes fd. Consumption goes on at read_pos. */
+/* Opens an existing one; consumption goes on at read_pos. Its header is checked, every field:
+ * -EPROTO if it makes no sense. A sealed memfd, and a file opened for writing that is ours alone,
+ * are mapped: a host takes over. A file opened for reading only is copied as it is used: recover.
+ * -EPERM: neither (an unsealed memfd could be cut short under us). Takes fd, also on failure. */
 int ringset_open(int fd, struct ringset **ret);
 /* For `cairn recover`: a ring set found in memory (a core file): `image` holds hdr, meta and ctl;
- * data i is `data[i]`, ring_bytes each (not mirrored). Borrowed. */
+ * data i is `data[i]`, ring_bytes each (not mirrored; NULL: not found). Borrowed until freed. */
 int ringset_from_memory(
 	const void *image, size_t len, const uint8_t *const *data, struct ringset **ret);
 void ringset_free(struct ringset *s);
@@ -131,8 +133,13 @@ void ring_release(struct ringset *s, uint32_t ring);
 /* Bytes waiting (an estimate, for polling rates and progress). */
 uint64_t ring_pending(const struct ringset *s, uint32_t ring);
 
+/* Adds to the losses of a ring that the consumer counts (DISK). */
+void ringset_count_lost(struct ringset *s, uint32_t ring, enum cairn_lost why, uint64_t n);
+
 /* Overwrite mode: copies what is whole at this moment and calls fn for each block, oldest first
- * (one block = one packet). lost[OVERWRITTEN] is exact. Returns blocks, or fn's first non-zero.
+ * (one block = one packet). lost[OVERWRITTEN] is exact: the records that no snapshot has had and
+ * none will have. Returns blocks, fn's first non-zero, or -errno (-EAGAIN,
+ * -ENOMEM; -EPROTO: a position that makes no sense).
  * Also works on discard rings that have no consumer (recover): then fn gets one view. */
 int ring_snapshot(struct ringset *s, uint32_t ring,
 	int (*fn)(void *arg, const struct ring_view *view), void *arg);
