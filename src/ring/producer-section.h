@@ -211,7 +211,7 @@
 		SECTION_COUNT_UP SECTION_COPY_COMMIT
 
 #define SECTION_OPERANDS(s) \
-	[rs] "r"((s)->rs), [set] "r"((s)->set), [ring] "r"((s)->ring), [ctl] "r"((s)->ring->ctl), \
+	[rs] "r"((s)->rs), [set] "r"((s)->set), [ring] "r"((s)->ring), [ctl] "r"((s)->ctl), \
 		[body] "r"((s)->body), [len] "r"((s)->len), [cpu] "rm"((s)->cpu), \
 		[id] "rm"((s)->id), [o_cs] "i"(offsetof(struct rseq, rseq_cs)), \
 		[o_cpu] "i"(offsetof(struct rseq, cpu_id)), \

@@ -28,11 +28,12 @@ void ring_count_lost(const struct ring_producer *ring, enum cairn_lost why)
 
 #define EXTENDED_WANTED (1ull << 32)
 
-/* All that one try needs, gathered for SECTION_OPERANDS. */
+/* All that one try needs; in the fast path the compiler keeps it in registers. */
 struct section {
 	struct rseq *rs;
 	const struct ring_set_producer *set;
 	const struct ring_producer *ring;
+	struct cairn_ring_ctl *ctl;
 	const void *body;
 	uint64_t len, id, now;
 	uint32_t cpu;
@@ -40,111 +41,161 @@ struct section {
 
 enum outcome { DONE, AGAIN, FULL, RETIRED, BACK };
 
-#define SECTION_EXITS(...) \
-	return DONE; \
-again: \
-	return AGAIN; \
-retired: \
-	return RETIRED; \
-	__VA_ARGS__
+#define INLINE inline __attribute__((always_inline))
 
-static inline __attribute__((always_inline)) enum outcome try_discard_tsc(const struct section *s)
+static INLINE enum outcome try_discard_tsc(const struct section *s)
 {
 	__asm__ goto(SECTION_DISCARD(SECTION_CLOCK_TSC)
 		     :
 		     : SECTION_OPERANDS(s)
 		     : SECTION_CLOBBERS
 		     : again, retired, full, back);
-	SECTION_EXITS(full : return FULL; back : return BACK;)
+	return DONE;
+again:
+	return AGAIN;
+retired:
+	return RETIRED;
+full:
+	return FULL;
+back:
+	return BACK;
 }
 
-static inline __attribute__((always_inline)) enum outcome try_overwrite_tsc(const struct section *s)
+static INLINE enum outcome try_overwrite_tsc(const struct section *s)
 {
 	__asm__ goto(SECTION_OVERWRITE(SECTION_CLOCK_TSC)
 		     :
 		     : SECTION_OPERANDS(s)
 		     : SECTION_CLOBBERS
 		     : again, retired, back);
-	SECTION_EXITS(back : return BACK;)
+	return DONE;
+again:
+	return AGAIN;
+retired:
+	return RETIRED;
+back:
+	return BACK;
 }
 
-static __attribute__((noinline)) enum outcome try_discard_given(const struct section *s)
+static INLINE enum outcome try_discard_given(const struct section *s)
 {
 	__asm__ goto(SECTION_DISCARD(SECTION_CLOCK_GIVEN)
 		     :
 		     : SECTION_OPERANDS(s), [now] "rm"(s->now)
 		     : SECTION_CLOBBERS
 		     : again, retired, full);
-	SECTION_EXITS(full : return FULL;)
+	return DONE;
+again:
+	return AGAIN;
+retired:
+	return RETIRED;
+full:
+	return FULL;
 }
 
-static __attribute__((noinline)) enum outcome try_overwrite_given(const struct section *s)
+static INLINE enum outcome try_overwrite_given(const struct section *s)
 {
 	__asm__ goto(SECTION_OVERWRITE(SECTION_CLOCK_GIVEN)
 		     :
 		     : SECTION_OPERANDS(s), [now] "rm"(s->now)
 		     : SECTION_CLOBBERS
 		     : again, retired);
-	SECTION_EXITS()
+	return DONE;
+again:
+	return AGAIN;
+retired:
+	return RETIRED;
 }
 
-static __attribute__((noinline)) enum outcome try_given(struct section *s)
+static INLINE enum outcome try_tsc(const struct section *s)
+{
+	return s->set->mode == CAIRN_MODE_OVERWRITE ? try_overwrite_tsc(s) : try_discard_tsc(s);
+}
+
+/* Not inline: together they need more registers than the fast path has. */
+static __attribute__((noinline)) enum outcome try_given(const struct section *s)
 {
 	return s->set->mode == CAIRN_MODE_OVERWRITE ? try_overwrite_given(s) : try_discard_given(s);
 }
 
-/* The TSC went back: the record gets the last time of its ring and a header that says it whole. */
-static __attribute__((noinline, cold)) enum outcome try_stepped_back(struct section *s)
+/* The TSC went back: the record gets the last time of its ring, and a header that holds all of
+ * it. */
+static enum outcome try_stepped_back(struct section *s)
 {
-	struct section again = {s->rs, s->set, s->ring, s->body, s->len, s->id, 0, s->cpu};
 	enum outcome done;
 
-	again.id |= EXTENDED_WANTED;
-	done = try_given(&again);
+	s->id |= EXTENDED_WANTED;
+	s->now = 0;
+	done = try_given(s);
 	if (done == DONE)
-		fetch_add_relaxed(&s->ring->ctl->steps_back, 1);
+		fetch_add_relaxed(&s->ctl->steps_back, 1);
 	return done;
 }
 
-static inline __attribute__((always_inline)) enum outcome try_once(struct section *s)
+/* Finds the ring of the CPU we seem to be on. RING_OK: s is ready for a try. */
+static INLINE enum ring_result section_init(
+	struct section *s, const struct ring_producer **ret_ring)
 {
-	enum outcome done;
+	s->cpu = load_relaxed(&s->rs->cpu_id);
+	*ret_ring = NULL;
+	if (s->cpu >= s->set->nrings) /* also what an unregistered thread's -1 and -2 are */
+		return RING_NO_CPU;
+	s->ring = &s->set->rings[s->cpu];
+	s->ctl = s->ring->ctl;
+	if (!s->ctl)
+		return RING_NO_CPU;
+	*ret_ring = s->ring;
+	return s->len > ring_max_body(s->ring) ? RING_TOO_BIG : RING_OK;
+}
 
-	if (s->set->clock != CAIRN_CLOCK_TSC) {
-		s->now = s->set->now();
-		return try_given(s);
+static enum ring_result result_of(enum outcome done)
+{
+	return done == DONE ? RING_OK : done == FULL ? RING_FULL : RING_RETIRED;
+}
+
+/* All but a first try with the TSC: restarts, steps back, the other clock. */
+static __attribute__((noinline)) enum ring_result append_slowly(
+	const struct section *args, const struct ring_producer **ret_ring)
+{
+	for (int i = 0; i < RESTARTS_MAX; i++) {
+		struct section s = {
+			args->rs, args->set, NULL, NULL, args->body, args->len, args->id, 0, 0};
+		enum ring_result bad = section_init(&s, ret_ring);
+		enum outcome done;
+
+		if (bad)
+			return bad;
+		if (s.set->clock == CAIRN_CLOCK_TSC) {
+			done = try_tsc(&s);
+			if (done == BACK)
+				done = try_stepped_back(&s);
+		} else {
+			s.now = s.set->now();
+			done = try_given(&s);
+		}
+		if (done != AGAIN)
+			return result_of(done);
 	}
-	done = s->set->mode == CAIRN_MODE_OVERWRITE ? try_overwrite_tsc(s) : try_discard_tsc(s);
-	return __builtin_expect(done == BACK, 0) ? try_stepped_back(s) : done;
+	return RING_RESTARTS;
 }
 
 enum ring_result ring_append(const struct ring_set_producer *set, struct rseq *rs, const void *body,
 	uint32_t len, uint32_t id, const struct ring_producer **ret_ring)
 {
-	struct section s = {rs, set, NULL, body, len, (uint32_t)(id << 2), 0, 0};
+	struct section s = {rs, set, NULL, NULL, body, len, (uint32_t)(id << 2), 0, 0};
+	enum ring_result bad = section_init(&s, ret_ring);
 
-	for (int i = 0; i < RESTARTS_MAX; i++) {
-		enum outcome done;
+	if (__builtin_expect(bad, 0))
+		return bad;
+	if (set->clock == CAIRN_CLOCK_TSC) {
+		enum outcome done = try_tsc(&s);
 
-		s.cpu = load_relaxed(&rs->cpu_id);
-		*ret_ring = NULL;
-		if (s.cpu >= set->nrings) /* also what an unregistered thread's -1 and -2 are */
-			return RING_NO_CPU;
-		s.ring = &set->rings[s.cpu];
-		if (!s.ring->ctl)
-			return RING_NO_CPU;
-		*ret_ring = s.ring;
-		if (len > ring_max_body(s.ring))
-			return RING_TOO_BIG;
-		done = try_once(&s);
-		if (__builtin_expect(done == DONE, 1))
-			return RING_OK;
-		if (done == FULL)
-			return RING_FULL;
-		if (done == RETIRED)
-			return RING_RETIRED;
+		if (__builtin_expect(done != AGAIN && done != BACK, 1))
+			return result_of(done);
 	}
-	return RING_RESTARTS;
+	struct section args = {rs, set, NULL, NULL, body, len, (uint32_t)(id << 2), 0, 0};
+
+	return append_slowly(&args, ret_ring);
 }
 
 #else
