@@ -180,29 +180,29 @@ static void write_enum_type(struct buf *out, const struct ctf_field *f)
 	buf_str(out, " }");
 }
 
+static void write_integer_type(struct buf *out, const struct ctf_field *f)
+{
+	const char *what = f->f->kind == CAIRN_KIND_INT || f->f->flags & CAIRN_FIELD_SIGNED ? "int"
+		: f->f->flags & CAIRN_FIELD_HEX						    ? "hex"
+						: "uint";
+
+	buf_printf(out, "%s%u_t", what, f->f->width * 8u);
+}
+
 static void write_type(struct buf *out, const struct ctf_field *f)
 {
-	unsigned bits = f->f->width * 8u;
-	bool hex = f->f->flags & CAIRN_FIELD_HEX;
-
 	switch ((enum cairn_kind)f->f->kind) {
 	case CAIRN_KIND_ENUM:
-		if (f->f->nlabels) {
+		if (f->f->nlabels)
 			write_enum_type(out, f);
-			return;
-		}
-		hex = false; /* an enum without labels is an integer */
-		/* fallthrough */
-	case CAIRN_KIND_UINT:
-	case CAIRN_KIND_INT:
-		if (f->f->kind == CAIRN_KIND_INT || f->f->flags & CAIRN_FIELD_SIGNED)
-			buf_printf(out, "int%u_t", bits);
-		else
-			buf_printf(out, hex ? "hex%u_t" : "uint%u_t", bits);
+		else /* no enum without labels in TSDL */
+			write_integer_type(out, f);
 		return;
+	case CAIRN_KIND_UINT:
+	case CAIRN_KIND_INT: write_integer_type(out, f); return;
 	case CAIRN_KIND_BOOL: buf_str(out, "enum : uint8_t { false = 0, true = 1 }"); return;
 	case CAIRN_KIND_CHAR: buf_str(out, "char8_t"); return;
-	case CAIRN_KIND_FLOAT: buf_printf(out, "float%u_t", bits); return;
+	case CAIRN_KIND_FLOAT: buf_printf(out, "float%u_t", f->f->width * 8u); return;
 	case CAIRN_KIND_PTR: buf_str(out, "hex64_t"); return;
 	case CAIRN_KIND_STR: buf_str(out, "string"); return;
 	case CAIRN_KIND_BYTES: buf_str(out, "hex8_t"); return;
