@@ -76,7 +76,7 @@ void ringset_free(struct ringset *s)
 		free(s->rings[i].copy);
 	}
 	if (s->mapped && s->shared != &s->hdr)
-		(void)munmap(s->shared, CAIRN_RING_PAGE);
+		(void)munmap(s->shared, s->hdr.ctl_offset);
 	if (s->mapped && s->ctl)
 		(void)munmap(s->ctl, ctl_bytes(&s->hdr));
 	if (!s->mapped)
@@ -112,10 +112,11 @@ static void point_rings(struct ringset *s)
 		s->rings[i].ctl = (struct cairn_ring_ctl *)(s->ctl + (size_t)i * CAIRN_RING_PAGE);
 }
 
-/* Maps the header, the control pages and all data of s->fd. */
+/* Maps the header, the metadata (so that a core file has it), the control pages and all data of
+ * s->fd. */
 static int map_all(struct ringset *s)
 {
-	void *p = mmap(NULL, CAIRN_RING_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
+	void *p = mmap(NULL, s->hdr.ctl_offset, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
 
 	if (p == MAP_FAILED)
 		return -errno;
@@ -145,10 +146,15 @@ static int make_fd(const struct ringset_config *cfg)
 
 	if (!cfg->dir) {
 		unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+		/* a name of this set alone: recover finds its mappings in core files by it */
+		char name[64];
 
-		fd = memfd_create("cairn-ring", flags | MFD_NOEXEC_SEAL);
+		(void)snprintf(name, sizeof(name), "cairn-ring-%llx-%u-%u%s", /* fits */
+			(unsigned long long)cfg->session_id, cfg->channel_id, cfg->domain_id,
+			cfg->kind == CAIRN_RING_SOLO ? "s" : "");
+		fd = memfd_create(name, flags | MFD_NOEXEC_SEAL);
 		if (fd < 0 && errno == EINVAL) /* kernels before 6.3 */
-			fd = memfd_create("cairn-ring", flags);
+			fd = memfd_create(name, flags);
 		return fd < 0 ? -errno : fd;
 	}
 	if (asprintf(&path, "%s/cairn-%llx-%u-%u%s-XXXXXX.ring", cfg->dir,
