@@ -78,13 +78,11 @@ class Daemon:
 
 
 class Cairn:
-    """Our side: the commands of one build folder, in a run directory of our own."""
+    """Our side: the commands of one build folder."""
 
     def __init__(self, build, work):
         self.build, self.work = os.path.abspath(build), work
         self.command = os.path.join(self.build, 'cairn')
-        self.env = {'CAIRN_RUNDIR': os.path.join(work, 'run')}
-        os.makedirs(self.env['CAIRN_RUNDIR'], exist_ok=True)
         self.trace = os.path.join(work, 'cairn-trace')
 
     def bench(self, name):
@@ -94,16 +92,16 @@ class Cairn:
         """Records a command into self.trace; the command's measurements."""
         shutil.rmtree(self.trace, ignore_errors=True)
         return objects(run(ON_TOOL_CPU + [self.command, 'record', '-o', self.trace] + options +
-                           ['--'] + command, {**self.env, **(env or {})}))
+                           ['--'] + command, env))
 
     def stat(self, trace=None):
         return json.loads(run([self.command, 'stat', '--json', trace or self.trace]))
 
     def daemon(self):
-        return Daemon([self.command, 'daemon'], [self.command, 'session', 'list'], self.env)
+        return Daemon([self.command, 'daemon'], [self.command, 'session', 'list'])
 
     def session(self, *words):
-        return run([self.command, 'session', *words], self.env)
+        return run([self.command, 'session', *words])
 
 
 class Lttng:
