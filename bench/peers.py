@@ -18,7 +18,7 @@ def run(command, env=None, **kw):
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, **kw)
     if done.returncode:
         raise RuntimeError('%s: exit %d: %s' % (' '.join(command), done.returncode,
-                                                (done.stderr or done.stdout).strip()[-600:]))
+                                                (done.stderr + done.stdout).strip()[-600:]))
     return done.stdout
 
 
