@@ -1,0 +1,492 @@
+/* One event, one line: in the kernel's style, babeltrace2's, or JSON.
+ *
+ * Made for 10 million lines a second: what belongs to an event class (names, escaped) is worked
+ * out once, "comm-tid [cpu]" is kept for each thread on a CPU, whole seconds are formatted once.
+ */
+#include "view/view.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { MESSAGE_MAX = 8192 };
+
+struct piece { /* text with its length */
+	char *text; /* owned by the class's buffer */
+	uint32_t len;
+};
+
+struct view_class {
+	int64_t zero_ns; /* of its trace's clock */
+	bool has_comm; /* contexts hold the thread's name */
+	bool names_threads; /* of the state dump: says names of threads */
+	bool is_log; /* shown by its message */
+	uint32_t nfields;
+	struct piece name; /* "provider:event:" or the JSON of both */
+	struct piece *fields; /* owned; " name=" each, or the JSON key */
+	struct buf text; /* owned; what the pieces point into */
+};
+
+int64_t clock_zero_ns(const struct cairn_trace *trace)
+{
+	const struct cairn_clock_info *c;
+	int64_t ns;
+
+	if (!trace || !trace->nclocks || !trace->clocks[0].freq)
+		return 0;
+	c = &trace->clocks[0];
+	ns = (int64_t)((unsigned __int128)c->offset * 1000000000u / c->freq);
+	if (__builtin_add_overflow(ns, c->offset_s * INT64_C(1000000000), &ns))
+		return 0;
+	return ns;
+}
+
+int view_init(struct view *v, struct out *out, enum view_style style, enum view_time time)
+{
+	*v = (struct view){.style = style,
+		.time = style == VIEW_BABELTRACE ? VIEW_TIME_DATE : time,
+		.out = out,
+		.second = INT64_MIN,
+		.last_ns = INT64_MIN};
+	v->prefixes = calloc(VIEW_PREFIXES, sizeof(*v->prefixes));
+	return v->prefixes ? 0 : -ENOMEM;
+}
+
+static void class_free(struct view_class *c)
+{
+	if (!c)
+		return;
+	free(c->fields);
+	buf_done(&c->text);
+	free(c);
+}
+
+void view_done(struct view *v)
+{
+	for (size_t i = 0; i < v->nclasses; i++)
+		class_free(v->classes[i]);
+	free(v->classes);
+	free(v->prefixes);
+	threads_done(&v->threads);
+}
+
+void auto_view(struct view *v)
+{
+	view_done(v);
+}
+
+void view_set_start(struct view *v, int64_t start_ns)
+{
+	v->start_ns = start_ns;
+	v->started = true;
+}
+
+/* ---- event classes ---- */
+
+static bool has_member(const struct cairn_type *t, const char *a, const char *b)
+{
+	for (size_t i = 0; t && i < t->nmembers; i++)
+		if (t->members[i]->name &&
+			(strcmp(t->members[i]->name, a) == 0 ||
+				strcmp(t->members[i]->name, b) == 0))
+			return true;
+	return false;
+}
+
+/* Text that a terminal may have, through out_safe(). */
+static void safe(struct buf *b, const char *s)
+{
+	for (; *s; s++) {
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			buf_printf(b, "\\x%02x", (unsigned char)*s);
+		else
+			buf_char(b, *s);
+	}
+}
+
+/* The texts of a class one after the other in c->text; at[] gets where each ends. */
+static void class_text(
+	const struct view *v, struct view_class *c, const struct cairn_event_class *cls, size_t *at)
+{
+	struct buf *b = &c->text;
+
+	if (v->style == VIEW_JSON) {
+		buf_str(b, ",\"provider\":");
+		buf_json_str(b, cls->provider, strlen(cls->provider));
+		buf_str(b, ",\"event\":");
+		buf_json_str(b, cls->event, strlen(cls->event));
+	} else {
+		safe(b, cls->name);
+		buf_char(b, ':');
+	}
+	at[0] = b->len;
+	for (uint32_t i = 0; i < c->nfields; i++) {
+		const char *name = cls->fields->members[i]->name;
+
+		name = name ? name : "";
+		if (v->style == VIEW_JSON) {
+			buf_str(b, i ? "," : "");
+			buf_json_str(b, name, strlen(name));
+			buf_char(b, ':');
+		} else {
+			buf_char(b, ' ');
+			safe(b, name);
+			buf_char(b, '=');
+		}
+		at[i + 1] = b->len;
+	}
+}
+
+static int class_make(
+	const struct view *v, const struct cairn_event_class *cls, struct view_class **ret)
+{
+	struct view_class *c = calloc(1, sizeof(*c));
+	size_t *at AUTO(free) = NULL;
+
+	if (!c)
+		return -ENOMEM;
+	c->nfields = cls->fields ? (uint32_t)cls->fields->nmembers : 0;
+	c->zero_ns = clock_zero_ns(cls->trace);
+	c->is_log = cls->format != NULL;
+	c->has_comm = has_member(cls->stream_context, "comm", "procname") ||
+		has_member(cls->context, "comm", "procname");
+	c->names_threads = threads_teaches(cls);
+	c->fields = calloc(c->nfields + 1, sizeof(*c->fields));
+	at = calloc(c->nfields + 1, sizeof(*at));
+	if (c->fields && at)
+		class_text(v, c, cls, at);
+	if (!c->fields || !at || c->text.err) {
+		class_free(c);
+		return -ENOMEM;
+	}
+	c->name = (struct piece){c->text.data, (uint32_t)at[0]};
+	for (uint32_t i = 0; i < c->nfields; i++)
+		c->fields[i] = (struct piece){c->text.data + at[i], (uint32_t)(at[i + 1] - at[i])};
+	*ret = c;
+	return 0;
+}
+
+static const struct view_class *class_of(struct view *v, const struct cairn_event_class *cls)
+{
+	uint32_t i = cls->index;
+
+	if (i >= v->nclasses) {
+		if (vec_reserve((void **)&v->classes, &v->classes_cap, (size_t)i + 1,
+			    sizeof(struct view_class *)) != 0) {
+			v->err = -ENOMEM;
+			return NULL;
+		}
+		while (v->nclasses <= i)
+			v->classes[v->nclasses++] = NULL;
+	}
+	if (!v->classes[i] && (v->err = class_make(v, cls, &v->classes[i])) != 0)
+		return NULL;
+	return v->classes[i];
+}
+
+/* ---- the kernel's style ---- */
+
+static void prefix_make(struct view_prefix *p, int64_t tid, int32_t cpu, const char *comm)
+{
+	struct buf b AUTO(buf) = {0};
+	int n;
+
+	p->tid = tid;
+	p->cpu = cpu;
+	(void)snprintf(p->comm, sizeof(p->comm), "%s", comm); /* same size */
+	if (comm[0])
+		safe(&b, comm);
+	if (tid >= 0)
+		n = snprintf(p->text, sizeof(p->text), "%16s-%-7lld ", b.len ? b.data : "<...>",
+			(long long)tid);
+	else
+		n = snprintf(p->text, sizeof(p->text), "%24s ", "");
+	if (cpu >= 0)
+		n += snprintf(p->text + n, sizeof(p->text) - (size_t)n, "[%03d] ", cpu);
+	else
+		n += snprintf(p->text + n, sizeof(p->text) - (size_t)n, "[---] ");
+	p->len = (uint32_t)n;
+}
+
+static const struct view_prefix *prefix_of(
+	struct view *v, const struct view_class *c, const struct cairn_event *ev)
+{
+	int64_t tid = cairn_event_tid(ev);
+	struct view_prefix *p =
+		&v->prefixes[((uint64_t)tid * 31 + (uint32_t)ev->cpu) % VIEW_PREFIXES];
+	char comm[THREAD_COMM + 1];
+
+	if (p->len && p->tid == tid && p->cpu == ev->cpu && !c->has_comm)
+		return p;
+	if (!threads_comm(&v->threads, ev, tid, comm))
+		comm[0] = '\0';
+	if (!p->len || p->tid != tid || p->cpu != ev->cpu || strcmp(p->comm, comm) != 0)
+		prefix_make(p, tid, ev->cpu, comm);
+	return p;
+}
+
+/* Whole seconds, or the time of day of a second, formatted when it changes. */
+static void second_make(struct view *v, int64_t second)
+{
+	struct tm tm;
+	time_t t = (time_t)second;
+	int n;
+
+	v->second = second;
+	if (v->time == VIEW_TIME_DATE && localtime_r(&t, &tm))
+		n = snprintf(v->second_text, sizeof(v->second_text), "%02d:%02d:%02d.", tm.tm_hour,
+			tm.tm_min, tm.tm_sec);
+	else
+		n = snprintf(v->second_text, sizeof(v->second_text), "%5lld.", (long long)second);
+	v->second_len = (uint32_t)n;
+}
+
+static char *put_time(struct view *v, char *p, int64_t t_ns)
+{
+	int64_t second = t_ns / 1000000000, ns = t_ns % 1000000000;
+
+	if (ns < 0) {
+		second--;
+		ns += 1000000000;
+	}
+	if (second != v->second)
+		second_make(v, second);
+	memcpy(p, v->second_text, v->second_len);
+	return put_padded(p + v->second_len, (uint64_t)ns, 9, '0');
+}
+
+static int64_t shown_time(
+	const struct view *v, const struct view_class *c, const struct cairn_event *ev)
+{
+	switch (v->time) {
+	case VIEW_TIME_CLOCK: return ev->time_ns - c->zero_ns;
+	case VIEW_TIME_START: return ev->time_ns - v->start_ns;
+	case VIEW_TIME_UNIX:
+	case VIEW_TIME_DATE: return ev->time_ns;
+	}
+	return ev->time_ns;
+}
+
+/* The message of a log event, escaped; false if it has none. */
+static void message(struct out *o, const struct cairn_event *ev, bool json)
+{
+	char text[MESSAGE_MAX];
+	size_t len = MIN(cairn_event_message(ev, text, sizeof(text)), sizeof(text) - 1);
+
+	if (json)
+		out_json(o, text, len);
+	else {
+		while (len && text[len - 1] == '\n') /* as printf users end theirs */
+			len--;
+		out_safe(o, text, len);
+	}
+}
+
+static void line_trace(struct view *v, const struct view_class *c, const struct cairn_event *ev)
+{
+	const struct view_prefix *prefix = prefix_of(v, c, ev);
+	const struct cairn_value *fields;
+	struct out *o = v->out;
+	char *p = out_room(o);
+	size_t n;
+
+	memcpy(p, prefix->text, prefix->len);
+	p = put_time(v, p + prefix->len, shown_time(v, c, ev));
+	*p++ = ':';
+	*p++ = ' ';
+	out_wrote(o, p);
+	out_bytes(o, c->name.text, c->name.len);
+	if (c->is_log) {
+		out_char(o, ' ');
+		message(o, ev, false);
+	} else {
+		fields = cairn_event_fields(ev, &n);
+		n = MIN(n, c->nfields);
+		for (size_t i = 0; i < n; i++) {
+			out_bytes(o, c->fields[i].text, c->fields[i].len);
+			value_text(o, &fields[i]);
+		}
+	}
+	if (ev->flags & CAIRN_EVENT_LATE)
+		out_str(o, " (late)");
+	out_char(o, '\n');
+}
+
+/* ---- babeltrace2's style ---- */
+
+static const char *host_name(const struct cairn_trace *trace)
+{
+	for (size_t i = 0; i < trace->nfacts; i++)
+		if (strcmp(trace->facts[i].name, "hostname") == 0 && trace->facts[i].text)
+			return trace->facts[i].text;
+	return NULL;
+}
+
+/* " name = value" of each, in braces. Packet contexts are shown without what babeltrace2 hides. */
+static void braces(struct out *o, const struct cairn_value *v, size_t n, bool packet)
+{
+	static const char *const hidden[] = {"timestamp_begin", "timestamp_end", "content_size",
+		"packet_size", "events_discarded", "packet_seq_num"};
+	bool first = true;
+
+	out_char(o, '{');
+	for (size_t i = 0; i < n; i++) {
+		bool skip = false;
+
+		for (size_t h = 0; packet && h < ARRAY_SIZE(hidden); h++)
+			skip |= strcmp(v[i].name, hidden[h]) == 0;
+		if (skip)
+			continue;
+		out_str(o, first ? " " : ", ");
+		out_str(o, v[i].name);
+		out_str(o, " = ");
+		value_babeltrace(o, &v[i]);
+		first = false;
+	}
+	out_str(o, " }");
+}
+
+static void line_babeltrace(
+	struct view *v, const struct view_class *c, const struct cairn_event *ev)
+{
+	struct out *o = v->out;
+	const char *host = host_name(ev->cls->trace);
+	const struct cairn_value *values;
+	int64_t delta = ev->time_ns - v->last_ns;
+	char *p;
+	size_t n;
+
+	out_char(o, '[');
+	out_wrote(o, put_time(v, out_room(o), ev->time_ns));
+	if (v->last_ns == INT64_MIN)
+		out_str(o,
+			"] (+?.?"
+			"?"
+			"?"
+			"?"
+			"?"
+			"?"
+			"?"
+			"?"
+			"?) "); /* apart: trigraphs */
+	else {
+		out_str(o, delta < 0 ? "] (-" : "] (+");
+		delta = delta < 0 ? -delta : delta;
+		p = put_u64(out_room(o), (uint64_t)delta / 1000000000);
+		*p++ = '.';
+		out_wrote(o, put_padded(p, (uint64_t)delta % 1000000000, 9, '0'));
+		out_str(o, ") ");
+	}
+	v->last_ns = ev->time_ns;
+	if (host) {
+		out_safe(o, host, strlen(host));
+		out_char(o, ' ');
+	}
+	out_bytes(o, c->name.text, c->name.len);
+	out_char(o, ' ');
+	values = cairn_event_packet(ev, &n);
+	if (values) {
+		braces(o, values, n, true);
+		out_str(o, ", ");
+	}
+	values = cairn_event_contexts(ev, &n);
+	if (values && n) {
+		braces(o, values, n, false);
+		out_str(o, ", ");
+	}
+	values = cairn_event_fields(ev, &n);
+	braces(o, values, values ? n : 0, false);
+	out_char(o, '\n');
+}
+
+/* ---- JSON ---- */
+
+static void json_members(struct out *o, const struct cairn_value *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (i)
+			out_char(o, ',');
+		out_json(o, v[i].name ? v[i].name : "", v[i].name ? strlen(v[i].name) : 0);
+		out_char(o, ':');
+		value_json(o, &v[i]);
+	}
+}
+
+static void number_or_null(struct out *o, const char *key, int64_t n)
+{
+	out_str(o, key);
+	if (n >= 0)
+		out_i64(o, n);
+	else
+		out_str(o, "null");
+}
+
+static void line_json(struct view *v, const struct view_class *c, const struct cairn_event *ev)
+{
+	struct out *o = v->out;
+	const struct cairn_value *values;
+	int64_t tid = cairn_event_tid(ev), pid = cairn_event_pid(ev);
+	char comm[THREAD_COMM + 1];
+	size_t n;
+
+	out_str(o, "{\"time_ns\":");
+	out_i64(o, ev->time_ns);
+	number_or_null(o, ",\"cpu\":", ev->cpu);
+	out_bytes(o, c->name.text, c->name.len);
+	number_or_null(o, ",\"tid\":", tid);
+	if (pid >= 0)
+		number_or_null(o, ",\"pid\":", pid);
+	if (threads_comm(&v->threads, ev, tid, comm)) {
+		out_str(o, ",\"comm\":");
+		out_json(o, comm, strlen(comm));
+	}
+	if (c->is_log) {
+		out_str(o, ",\"message\":");
+		message(o, ev, true);
+	}
+	out_str(o, ",\"fields\":{");
+	values = cairn_event_fields(ev, &n);
+	n = values ? MIN(n, c->nfields) : 0;
+	for (size_t i = 0; i < n; i++) {
+		out_bytes(o, c->fields[i].text, c->fields[i].len);
+		value_json(o, &values[i]);
+	}
+	out_char(o, '}');
+	values = cairn_event_contexts(ev, &n);
+	if (values && n) {
+		out_str(o, ",\"context\":{");
+		json_members(o, values, n);
+		out_char(o, '}');
+	}
+	out_str(o, ev->flags & CAIRN_EVENT_LATE ? ",\"late\":true}\n" : "}\n");
+}
+
+int view_learn(struct view *v, const struct cairn_event *ev)
+{
+	const struct view_class *c = class_of(v, ev->cls);
+
+	if (!c)
+		return v->err;
+	if (c->names_threads && threads_learn(&v->threads, ev))
+		for (size_t i = 0; i < VIEW_PREFIXES; i++)
+			v->prefixes[i].len = 0; /* made with an older name, perhaps */
+	return 0;
+}
+
+int view_event(struct view *v, const struct cairn_event *ev)
+{
+	const struct view_class *c = class_of(v, ev->cls);
+
+	if (!c)
+		return v->err;
+	if (!v->started) {
+		v->start_ns = ev->time_ns;
+		v->started = true;
+	}
+	switch (v->style) {
+	case VIEW_TRACE: line_trace(v, c, ev); break;
+	case VIEW_BABELTRACE: line_babeltrace(v, c, ev); break;
+	case VIEW_JSON: line_json(v, c, ev); break;
+	}
+	return 0;
+}
