@@ -1,0 +1,143 @@
+/* The command that `cairn record` runs. See child.h.
+ *
+ * It is forked before recording starts and waits at a pipe, so that its pid is known to the
+ * session and no event of its is missed; a failed exec comes back as errno over a second pipe.
+ */
+#include "cli/child.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef CAIRN_LIBDIR
+#define CAIRN_LIBDIR "/usr/local/lib"
+#endif
+
+/* The text of NAME=value with what is there already after it, by ':'. */
+static void preload(const char *libraries)
+{
+	const char *before = getenv("LD_PRELOAD");
+	struct buf b AUTO(buf) = {0};
+
+	buf_str(&b, libraries);
+	if (before && *before) {
+		buf_char(&b, ':');
+		buf_str(&b, before);
+	}
+	if (!b.err)
+		(void)setenv("LD_PRELOAD", b.data, 1); /* the child then runs without: no worse */
+}
+
+/* Between fork and exec. cairn has no other threads, so anything may be called here. */
+static void child_main(const struct child_setup *s, int gate, int failed)
+{
+	char go;
+	int err;
+
+	(void)setenv("CAIRN_HOST", s->host, 1); /* on failure it runs untraced */
+	if (s->runtime)
+		(void)setenv("CAIRN_RT", s->runtime, 1); /* likewise */
+	if (s->preload[0])
+		preload(s->preload);
+	if (s->stdout_to_stderr)
+		(void)dup2(STDERR_FILENO, STDOUT_FILENO); /* both are open */
+	(void)signal(SIGPIPE, SIG_DFL);
+	(void)sigprocmask(SIG_SETMASK, s->mask, NULL); /* cannot fail: a known mask */
+	while (read(gate, &go, 1) < 0 && errno == EINTR)
+		;
+	(void)execvp(s->argv[0], s->argv);
+	err = errno;
+	(void)write_all(failed, &err, sizeof(err)); /* else the parent sees status 127 */
+	_exit(127);
+}
+
+int child_start(struct child *ch, const struct child_setup *setup)
+{
+	int gate[2], failed[2], err;
+
+	*ch = (struct child){.gate = -1, .failed = -1};
+	if (pipe2(gate, O_CLOEXEC) != 0)
+		return -errno;
+	if (pipe2(failed, O_CLOEXEC) != 0) {
+		err = -errno;
+		(void)close(gate[0]);
+		(void)close(gate[1]);
+		return err;
+	}
+	ch->pid = fork();
+	err = ch->pid < 0 ? -errno : 0;
+	if (ch->pid == 0) {
+		(void)close(gate[1]); /* else it would hold its own gate open */
+		child_main(setup, gate[0], failed[1]);
+	}
+	(void)close(gate[0]);
+	(void)close(failed[1]);
+	ch->gate = gate[1];
+	ch->failed = failed[0];
+	if (err) {
+		(void)close(gate[1]);
+		(void)close(failed[0]);
+		ch->pid = 0;
+	}
+	return err;
+}
+
+int child_release(struct child *ch)
+{
+	int err = 0;
+	ssize_t n;
+
+	(void)close(ch->gate); /* end of file opens it */
+	ch->gate = -1;
+	do
+		n = read(ch->failed, &err, sizeof(err)); /* ends when exec has closed it */
+	while (n < 0 && errno == EINTR);
+	(void)close(ch->failed);
+	ch->failed = -1;
+	if (n != sizeof(err))
+		return 0;
+	(void)child_ended(ch, true);
+	return -err;
+}
+
+bool child_ended(struct child *ch, bool wait)
+{
+	pid_t got;
+
+	if (ch->pid <= 0)
+		return true;
+	do
+		got = waitpid(ch->pid, &ch->status, wait ? 0 : WNOHANG);
+	while (got < 0 && errno == EINTR);
+	if (got == 0)
+		return false;
+	ch->pid = 0;
+	return true;
+}
+
+int child_exit_code(const struct child *ch)
+{
+	return WIFSIGNALED(ch->status) ? 128 + WTERMSIG(ch->status) : WEXITSTATUS(ch->status);
+}
+
+int library_find(const char *name, char *ret, size_t size)
+{
+	char exe[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+	char *slash;
+
+	exe[MAX(n, 0)] = '\0';
+	slash = strrchr(exe, '/');
+	if (slash) {
+		*slash = '\0';
+		if ((size_t)snprintf(ret, size, "%s/%s", exe, name) < size &&
+			access(ret, R_OK) == 0)
+			return 0;
+	}
+	if ((size_t)snprintf(ret, size, CAIRN_LIBDIR "/%s", name) < size && access(ret, R_OK) == 0)
+		return 0;
+	return -ENOENT;
+}

@@ -1,0 +1,36 @@
+/* The command that `cairn record` runs: started with the session's environment, waited for, its
+ * status passed on. */
+#ifndef CAIRN_CLI_CHILD_H
+#define CAIRN_CLI_CHILD_H
+
+#include "cli/cli.h"
+#include <signal.h>
+
+struct child {
+	pid_t pid; /* 0: none, or it has ended */
+	int status; /* as waitpid() gave it */
+	int gate; /* written to let it exec; -1 afterwards */
+	int failed; /* read end: errno of a failed exec */
+};
+
+struct child_setup {
+	char **argv;
+	const char *host, *runtime; /* CAIRN_HOST, CAIRN_RT; runtime may be NULL */
+	const char *preload; /* "" or libraries for LD_PRELOAD, before what is there */
+	bool stdout_to_stderr; /* our stdout carries the trace */
+	const sigset_t *mask; /* the signal mask it starts with */
+};
+
+/* Forks; the child waits at its gate. 0 or -errno. */
+int child_start(struct child *ch, const struct child_setup *setup);
+/* Lets it run. 0, or -errno of a failed exec (it has been reaped then). */
+int child_release(struct child *ch);
+/* Reaps it if it has ended: true then. */
+bool child_ended(struct child *ch, bool wait);
+/* The shell's convention: its exit status, or 128 + signal. */
+int child_exit_code(const struct child *ch);
+
+/* A library of ours: beside the executable, else in the installed library folder. 0 or -ENOENT. */
+int library_find(const char *name, char *ret, size_t size);
+
+#endif

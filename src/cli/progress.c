@@ -1,0 +1,76 @@
+/* One line of progress, rewritten in place. The cursor is left at its begin, so that what the
+ * command prints takes its place instead of following it. */
+#include "cli/progress.h"
+#include "view/out.h"
+#include <time.h>
+#include <unistd.h>
+
+enum { PERIOD_MS = 500 };
+
+void progress_init(struct progress *p)
+{
+	*p = (struct progress){
+		.on = isatty(STDERR_FILENO) == 1, .begin_ns = now_ns(CLOCK_MONOTONIC)};
+	p->shown_ns = p->begin_ns;
+}
+
+int progress_due_ms(const struct progress *p)
+{
+	uint64_t since_ms = (now_ns(CLOCK_MONOTONIC) - p->shown_ns) / 1000000;
+
+	if (!p->on)
+		return -1;
+	return since_ms >= PERIOD_MS ? 0 : (int)(PERIOD_MS - since_ms);
+}
+
+void progress_show(struct progress *p, const struct cairn_stats *stats)
+{
+	char events[HUMAN_MAX], rate[HUMAN_MAX], lost[HUMAN_MAX], bytes[HUMAN_MAX];
+	uint64_t now = now_ns(CLOCK_MONOTONIC);
+
+	if (!p->on)
+		return;
+	(void)fprintf(stderr, "\r%s events  %s  lost %s  %s  %.0f s\033[K\r",
+		human_count(events, stats->events),
+		human_rate(rate, stats->events - p->shown_events, now - p->shown_ns),
+		human_count(lost, stats->lost_total), human_bytes(bytes, stats->bytes),
+		(double)(now - p->begin_ns) / 1e9);
+	(void)fflush(stderr);
+	p->shown_ns = now;
+	p->shown_events = stats->events;
+	p->visible = true;
+}
+
+void progress_clear(struct progress *p)
+{
+	if (p->visible)
+		(void)fputs("\r\033[K", stderr);
+	p->visible = false;
+}
+
+void progress_summary(const struct progress *p, const struct cairn_stats *stats)
+{
+	char a[HUMAN_MAX], b[HUMAN_MAX], t[HUMAN_MAX];
+	bool first = true;
+
+	(void)fprintf(stderr, "cairn: %s events, %s, in %s", human_count(a, stats->events),
+		human_bytes(b, stats->bytes), human_ns(t, now_ns(CLOCK_MONOTONIC) - p->begin_ns));
+	if (!stats->lost_total) {
+		(void)fputs("; none lost\n", stderr);
+		return;
+	}
+	(void)fprintf(stderr, "\ncairn: %s events were lost (", human_count(a, stats->lost_total));
+	for (unsigned i = 0; i < CAIRN_LOST_MAX; i++) {
+		const char *reason = cairn_lost_reason(i);
+
+		if (!stats->lost[i])
+			continue;
+		(void)fprintf(stderr, "%s%s %s", first ? "" : ", ", reason ? reason : "unknown",
+			human_count(a, stats->lost[i]));
+		first = false;
+	}
+	(void)fputs(")\n", stderr);
+	if (stats->lost[0]) /* ring full: something can be done */
+		(void)fputs("hint: larger rings (--ring-size 8M) or fewer events (-e, --exclude)\n",
+			stderr);
+}
