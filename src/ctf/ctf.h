@@ -191,6 +191,8 @@ struct ctf_frame { /* write head, then body, then tail */
 	uint64_t total; /* bytes of the packet */
 };
 void ctf_frame(const struct ctf_trace *t, const struct ctf_packet *p, struct ctf_frame *ret);
+/* The same for rings of a trace that nothing but the uuid is known of (recover). */
+void ctf_frame_events(const uint8_t uuid[16], const struct ctf_packet *p, struct ctf_frame *ret);
 
 /* Which ring, in one number. kind: enum cairn_ring_kind. State streams use ctf_instance(~0...) of
  * their own channel number. */

@@ -46,11 +46,11 @@ static void make_tail(const struct ring_view *v, size_t content, struct ctf_fram
 	f->tail_len = (size_t)(p + sizeof(tail) - f->tail);
 }
 
-void ctf_frame(const struct ctf_trace *t, const struct ctf_packet *p, struct ctf_frame *ret)
+static void frame(
+	const uint8_t uuid[16], bool has_cpu, const struct ctf_packet *p, struct ctf_frame *ret)
 {
 	const struct ring_view *v = p->view;
-	bool has_cpu = p->stream < t->nstreams && t->streams[p->stream].kind == CTF_STREAM_EVENTS;
-	size_t content;
+	size_t fixed = sizeof(struct ctf_head) - (has_cpu ? 0 : sizeof(uint32_t)), content;
 	struct ctf_head h = {.magic = CTF_MAGIC,
 		.stream_id = p->stream,
 		.stream_instance_id = p->instance,
@@ -60,18 +60,29 @@ void ctf_frame(const struct ctf_trace *t, const struct ctf_packet *p, struct ctf
 		.packet_seq_num = p->seq,
 		.cpu_id = p->cpu};
 
-	memcpy(h.uuid, t->uuid, sizeof(h.uuid));
-	ret->head_len = has_cpu ? sizeof(h) : sizeof(h) - sizeof(h.cpu_id);
+	memcpy(h.uuid, uuid, sizeof(h.uuid));
+	ret->head_len = fixed;
 	ret->body = v->data;
 	ret->body_len = v->len;
-	if (v->len)
-		move_block_header(ret);
+	move_block_header(ret);
 	content = ret->head_len + ret->body_len;
 	make_tail(v, content, ret);
 	ret->total = content + ret->tail_len;
 	h.content_size = content * 8;
 	h.packet_size = ret->total * 8;
-	memcpy(ret->head, &h, has_cpu ? sizeof(h) : sizeof(h) - sizeof(h.cpu_id));
+	memcpy(ret->head, &h, fixed);
+}
+
+void ctf_frame(const struct ctf_trace *t, const struct ctf_packet *p, struct ctf_frame *ret)
+{
+	bool has_cpu = p->stream < t->nstreams && t->streams[p->stream].kind == CTF_STREAM_EVENTS;
+
+	frame(t->uuid, has_cpu, p, ret);
+}
+
+void ctf_frame_events(const uint8_t uuid[16], const struct ctf_packet *p, struct ctf_frame *ret)
+{
+	frame(uuid, true, p, ret);
 }
 
 bool ctf_tail_find(const void *packet, size_t len, struct ctf_tail *ret, uint64_t *lost)

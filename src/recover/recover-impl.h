@@ -1,0 +1,32 @@
+/* What the files of recover share. */
+#ifndef CAIRN_RECOVER_IMPL_H
+#define CAIRN_RECOVER_IMPL_H
+
+#include "recover/recover.h"
+#include "ring/ring.h"
+
+#define SETS_MAX 1024 /* ring sets in one recovery */
+
+struct found { /* one ring set */
+	struct ringset *set; /* owned */
+	void *image; /* owned: what the set borrows; NULL for files */
+	const uint8_t **data; /* owned, likewise */
+};
+
+struct finds {
+	struct found *items; /* owned */
+	size_t len, cap;
+	uint32_t damaged;
+};
+
+/* Takes set, image and data in any case. 0 or -ENOMEM, -EFBIG (too many). */
+int finds_add(struct finds *f, struct ringset *set, void *image, const uint8_t **data);
+void finds_done(struct finds *f);
+
+/* Adds all ring sets of a core file. `core` must stay until finds_done(). */
+int core_find(const uint8_t *core, size_t len, struct finds *ret, struct error *e);
+
+/* Writes all that was found. */
+int recover_write(struct finds *f, const char *outdir, struct recover_report *ret, struct error *e);
+
+#endif
