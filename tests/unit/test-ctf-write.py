@@ -10,13 +10,16 @@ of CTF 2 is checked against the rules of its specification.
 import collections
 import json
 import os
+import shlex
 import shutil
 import struct
 import subprocess
 import sys
 import tempfile
 
-sample, expected = sys.argv[1:3]
+# A build for another CPU runs its programs through an emulator.
+sample = shlex.split(os.environ.get("MESON_EXE_WRAPPER", "")) + [sys.argv[1]]
+expected = sys.argv[2]
 number = 0
 failed = 0
 
@@ -32,7 +35,7 @@ def result(name, problem=None, skip=None):
 
 def make(version):
     path = tempfile.mkdtemp(prefix="cairn-test-")
-    subprocess.run([sample, path, version], check=True)
+    subprocess.run([*sample, path, version], check=True)
     return path
 
 
@@ -53,7 +56,7 @@ def test_babeltrace(path):
 
 
 def test_stream(path):
-    data = subprocess.run([sample, "-", "1"], capture_output=True, check=True).stdout
+    data = subprocess.run([*sample, "-", "1"], capture_output=True, check=True).stdout
     files = collections.defaultdict(bytes)
     at = 0
     while at < len(data):
