@@ -1,0 +1,347 @@
+/* fire(): what an enabled site calls. Puts one record into the ring of each session that wants it.
+ *
+ * Async-signal-safe; no lock, no allocation, no libc, errno untouched. System calls only on a
+ * thread's first event, after fork, on a stack region not seen before, for contexts that need
+ * one, and in blocking mode. Every record that is not written is counted in a ring, by reason.
+ */
+#include "runtime/runtime-impl.h"
+#include <linux/futex.h>
+#include <linux/mman.h>
+
+#define SCRATCH_BUFFERS 16u
+#define SCRATCH_HEAD 256u /* room for all contexts */
+#define SCRATCH_BYTES (SCRATCH_HEAD + CAIRN_PAYLOAD_MAX + 64u)
+#define BOUNCE_MAX (CAIRN_STACK_MAX + SCRATCH_HEAD)
+#define NO_STALL (~0ull)
+
+/* ---- large payloads ---- */
+
+static struct {
+	uint8_t *base; /* SCRATCH_BUFFERS of SCRATCH_BYTES each */
+	uint32_t used; /* a bit each; CAS */
+} scratch;
+
+int rt_scratch_init(void)
+{
+	long p = SYS(mmap, 0, SCRATCH_BUFFERS * SCRATCH_BYTES, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (SYS_IS_ERR(p))
+		return (int)p;
+	scratch.base = (uint8_t *)p;
+	return 0;
+}
+
+static bool in_scratch(const void *p)
+{
+	return (size_t)((const uint8_t *)p - scratch.base) < SCRATCH_BUFFERS * SCRATCH_BYTES;
+}
+
+void *rt_scratch(uint32_t size)
+{
+	uint32_t used = load_relaxed(&scratch.used);
+
+	if (size > CAIRN_PAYLOAD_MAX || !scratch.base)
+		return NULL;
+	while (used != (1u << SCRATCH_BUFFERS) - 1) {
+		uint32_t i = (uint32_t)__builtin_ctz(~used);
+
+		if (cas_acq_rel(&scratch.used, &used, used | 1u << i))
+			return scratch.base + i * SCRATCH_BYTES + SCRATCH_HEAD;
+	}
+	return NULL;
+}
+
+void rt_scratch_done(void *payload)
+{
+	uint32_t i;
+
+	if (!payload || !in_scratch(payload))
+		return;
+	i = (uint32_t)((size_t)((uint8_t *)payload - scratch.base) / SCRATCH_BYTES);
+	(void)__atomic_fetch_and(&scratch.used, ~(1u << i), __ATOMIC_RELEASE);
+}
+
+/* ---- losses ---- */
+
+static void lose(const struct rt_set *set, const struct ring_producer *ring, enum cairn_lost why)
+{
+	for (uint32_t i = 0; !ring && i < set->p->nrings; i++)
+		if (set->p->rings[i].ctl)
+			ring = &set->p->rings[i];
+	if (ring)
+		ring_count_lost(ring, why);
+}
+
+static void lose_all(const struct rt_sinks *sinks, enum cairn_lost why)
+{
+	for (uint32_t i = 0; sinks && i < sinks->n; i++)
+		lose(sinks->sink[i].set, NULL, why);
+}
+
+/* ---- solo rings ---- */
+
+static const struct ring_producer *claim_solo(struct rt_thread *t, const struct rt_set *set)
+{
+	uint64_t me = (uint64_t)(uint32_t)t->tid << 32 | (uint32_t)t->pid;
+	const struct ring_set_producer *p = set->p;
+
+	for (uint32_t i = 0; i < p->nrings; i++)
+		if (p->rings[i].ctl && load_relaxed(&p->rings[i].ctl->owner) == me)
+			return &p->rings[i];
+	for (uint32_t dead = 0; dead < 2; dead++) {
+		for (uint32_t i = 0; i < p->nrings; i++) {
+			uint64_t owner;
+
+			if (!p->rings[i].ctl)
+				continue;
+			owner = load_relaxed(&p->rings[i].ctl->owner);
+			/* of other processes' dead threads the host takes care */
+			if (dead ? (uint32_t)owner != (uint32_t)t->pid ||
+						!rt_thread_is_dead(t->pid, (int32_t)(owner >> 32))
+				 : owner != 0)
+				continue;
+			if (cas_acq_rel(&p->rings[i].ctl->owner, &owner, me))
+				return &p->rings[i];
+		}
+	}
+	return NULL;
+}
+
+static const struct ring_producer *solo_ring(struct rt_thread *t, const struct rt_set *set)
+{
+	const struct ring_producer *ring;
+	uint32_t at = t->nsolo % RT_SOLO_CACHE;
+
+	for (uint32_t i = 0; i < RT_SOLO_CACHE; i++)
+		if (t->solo[i].serial == set->serial)
+			return t->solo[i].ring;
+	ring = claim_solo(t, set);
+	if (ring) {
+		t->solo[at].serial = 0; /* a signal handler finds it whole or not at all */
+		compiler_barrier();
+		t->solo[at].ring = ring;
+		compiler_barrier();
+		t->solo[at].serial = set->serial;
+		t->nsolo++;
+	}
+	return ring;
+}
+
+/* ---- one record to one session ---- */
+
+struct record {
+	const uint8_t *body; /* contexts and payload */
+	uint32_t len, id;
+	uint32_t may_wait;
+};
+
+/* The set that takes this thread's records: the one of CPUs, or its twin for threads without
+ * rseq. */
+static enum ring_result append_once(struct rt_thread *t, const struct rt_set **set,
+	const struct record *r, const struct ring_producer **ring)
+{
+	enum ring_result res = RING_NO_CPU;
+	const struct rt_set *solo;
+
+	*ring = NULL;
+	if (t->rseq)
+		res = ring_append((*set)->p, t->rseq, r->body, r->len, r->id, ring);
+	if (res != RING_NO_CPU)
+		return res;
+	solo = load_acquire(&(*set)->solo); /* pairs with [twin] in message.c */
+	*ring = solo ? solo_ring(t, solo) : NULL;
+	if (!*ring)
+		return RING_NO_CPU;
+	*set = solo;
+	return ring_append_solo(solo->p, *ring, &t->busy, r->body, r->len, r->id);
+}
+
+static int64_t now_ns(void)
+{
+	struct {
+		int64_t sec, nsec;
+	} ts = {0, 0};
+
+	(void)SYS(clock_gettime, 1 /* CLOCK_MONOTONIC */, &ts); /* cannot fail */
+	return ts.sec * 1000000000 + ts.nsec;
+}
+
+/* Blocking mode, ring full: waits for the consumer, at most block_ns. After a time-out nothing
+ * waits on this ring until its consumer has moved. */
+static enum ring_result append_waiting(struct rt_thread *t, const struct rt_set **set,
+	const struct record *r, const struct ring_producer **ring)
+{
+	const struct rt_set *want = *set;
+	int64_t deadline = now_ns() + (int64_t)want->p->block_ns;
+
+	for (;;) {
+		struct cairn_ring_ctl *ctl = (*ring)->ctl;
+		uint64_t *stall = &(*set)->stall[*ring - (*set)->p->rings];
+		uint32_t wake = load_acquire(&ctl->wake);
+		enum ring_result res;
+		int64_t left;
+
+		if (load_relaxed(stall) == load_relaxed(&ctl->read_pos))
+			return RING_FULL;
+		fetch_add_acq_rel(&ctl->waiters, 1);
+		*set = want;
+		res = append_once(t, set, r, ring);
+		left = deadline - now_ns();
+		if (res == RING_FULL && left > 0 && (*ring)->ctl == ctl) {
+			int64_t ts[2] = {left / 1000000000, left % 1000000000};
+
+			(void)SYS(futex, &ctl->wake, FUTEX_WAIT, wake, ts, 0, 0);
+		}
+		fetch_sub_acq_rel(&ctl->waiters, 1);
+		if (res != RING_FULL)
+			return res;
+		if (left <= 0) {
+			store_relaxed(stall, load_relaxed(&ctl->read_pos));
+			return RING_FULL;
+		}
+	}
+}
+
+static void append(struct rt_thread *t, const struct rt_set *set, const struct record *r)
+{
+	static const uint8_t why[] = {
+		[RING_TOO_BIG] = CAIRN_LOST_TOO_BIG,
+		[RING_RESTARTS] = CAIRN_LOST_RESTARTS,
+		[RING_NO_CPU] = CAIRN_LOST_NO_RING,
+		[RING_NESTED] = CAIRN_LOST_NESTED,
+	};
+	const struct ring_producer *ring;
+	enum ring_result res = append_once(t, &set, r, &ring);
+	bool wait = set->p->mode == CAIRN_MODE_BLOCK;
+
+	if (res == RING_FULL && ring && wait && r->may_wait)
+		res = append_waiting(t, &set, r, &ring);
+	if (res == RING_OK || res == RING_RETIRED)
+		return;
+	if (res == RING_FULL)
+		lose(set, ring, wait ? CAIRN_LOST_TIMEOUT : CAIRN_LOST_FULL);
+	else
+		lose(set, ring, why[res]);
+}
+
+/* Contexts do not fit before the payload: the whole record is built elsewhere. Apart, for its
+ * stack. */
+static __attribute__((noinline)) void append_bounced(struct rt_thread *t, const struct rt_sink *s,
+	const void *payload, uint32_t size, const void *ip, struct record *r)
+{
+	uint8_t buf[BOUNCE_MAX + CAIRN_TAILROOM] __attribute__((aligned(8)));
+	uint32_t n = s->set->ctx_bytes;
+	uint8_t *big = size > CAIRN_STACK_MAX ? rt_scratch(CAIRN_PAYLOAD_MAX) : NULL;
+	uint8_t *at = big ? big - SCRATCH_HEAD : buf;
+
+	if (size > CAIRN_STACK_MAX && !big) {
+		lose(s->set, NULL, CAIRN_LOST_NESTED);
+		return;
+	}
+	rt_contexts(t, s->set, ip, at);
+	rt_copy(at + n, payload, size);
+	r->body = at;
+	append(t, s->set, r);
+	rt_scratch_done(big);
+}
+
+static void fire_sink(struct rt_thread *t, const struct rt_sink *s, uint8_t *payload, uint32_t size,
+	const void *ip, uintptr_t outer)
+{
+	uint32_t n = s->set->ctx_bytes;
+	struct record r = {payload - n, size + n, s->id, outer == 0};
+
+	if (n > (in_scratch(payload) ? SCRATCH_HEAD : CAIRN_HEADROOM)) {
+		append_bounced(t, s, payload, size, ip, &r);
+		return;
+	}
+	rt_contexts(t, s->set, ip, payload - n);
+	append(t, s->set, &r);
+}
+
+/* ---- entry ---- */
+
+/* `active` is set although we are no deeper than the frame that set it: either we run on an
+ * alternate signal stack, or that frame is gone by siglongjmp. */
+static __attribute__((noinline)) uintptr_t outer_frame(uintptr_t outer)
+{
+	struct {
+		void *sp;
+		int flags;
+		size_t size;
+	} ss = {0};
+
+	if (SYS(sigaltstack, 0, &ss) == 0 && (ss.flags & 1 /* SS_ONSTACK */))
+		return outer;
+	return 0;
+}
+
+static __attribute__((noinline)) void fire_nobody(const struct cairn_slot *slot)
+{
+	fetch_add_acq_rel(&rt.nobody, 1);
+	fence_seq_cst();
+	lose_all(load_acquire((struct rt_sinks *const *)&slot->sinks), CAIRN_LOST_NO_RING);
+	fetch_sub_acq_rel(&rt.nobody, 1);
+}
+
+static __attribute__((noinline)) void fire_slowly(struct rt_thread *t, const struct rt_sinks *sinks,
+	uint8_t *payload, uint32_t size, const void *ip, uintptr_t sp, uintptr_t outer)
+{
+	uintptr_t region = sp >> RT_REGION_SHIFT;
+
+	if (t->muted)
+		return;
+	if (t->gen != load_relaxed(rt.gen) || t->regions[region % RT_REGIONS] != region) {
+		if (!rt_thread_verify(t, sp)) {
+			lose_all(sinks, CAIRN_LOST_FOREIGN);
+			return;
+		}
+	}
+	if (!payload || size > CAIRN_PAYLOAD_MAX) {
+		lose_all(sinks, size > CAIRN_PAYLOAD_MAX ? CAIRN_LOST_TOO_BIG : CAIRN_LOST_NESTED);
+		return;
+	}
+	for (uint32_t i = 0; i < sinks->n; i++)
+		fire_sink(t, &sinks->sink[i], payload, size, ip, outer);
+}
+
+void rt_fire(struct cairn_slot *slot, void *payload, uint32_t size, const void *ip)
+{
+	uintptr_t sp = (uintptr_t)__builtin_frame_address(0), region = sp >> RT_REGION_SHIFT, outer;
+	struct rt_thread *t = rt_self;
+	const struct rt_sinks *sinks;
+
+	if (unlikely(!t)) {
+		t = rt_thread_new();
+		if (!t) {
+			fire_nobody(slot);
+			return;
+		}
+	}
+	outer = t->active;
+	if (unlikely(outer && sp >= outer))
+		outer = outer_frame(outer);
+	store_relaxed(&t->active, sp);
+	compiler_barrier();
+	sinks = load_acquire(
+		(struct rt_sinks *const *)&slot->sinks); /* pairs with [sinks] in apply.c */
+	if (!sinks)
+		goto out;
+	if (unlikely(t->gen != load_relaxed(rt.gen) || t->regions[region % RT_REGIONS] != region ||
+		    !payload || size > CAIRN_PAYLOAD_MAX || sinks->n != 1 ||
+		    !sinks->sink[0].simple || !t->rseq)) {
+		fire_slowly(t, sinks, payload, size, ip, sp, outer);
+	} else {
+		const struct ring_producer *ring = NULL;
+		uint8_t *body = (uint8_t *)payload - 4;
+
+		__builtin_memcpy(body, &t->tid, 4);
+		if (unlikely(ring_append(sinks->sink[0].set->p, t->rseq, body, size + 4,
+				     sinks->sink[0].id, &ring) != RING_OK))
+			fire_sink(t, &sinks->sink[0], payload, size, ip, outer);
+	}
+out:
+	compiler_barrier();
+	store_release(&t->active, outer);
+}

@@ -1,0 +1,431 @@
+/* Hosts: where they are, connecting, and moving messages.
+ *
+ * Sockets are found by name, told apart by device, inode and birth, and believed by SO_PEERCRED:
+ * a host must be root or of our own uid (of root alone in programs that gained privilege).
+ * Sending never waits: messages queue, and a host that does not read for MAX_QUEUED bytes is given
+ * up. Control thread, under rt.lock, but rt_hosts_exist().
+ */
+#include "runtime/runtime-impl.h"
+#include <linux/fcntl.h>
+#include <linux/inotify.h>
+#include <linux/stat.h>
+
+#define AF_UNIX 1
+#define SOCK_SEQPACKET 5
+#define SOL_SOCKET 1
+#define SCM_RIGHTS 1
+#define SO_PEERCRED 17
+#define MSG_DONTWAIT 0x40
+#define MSG_NOSIGNAL 0x4000
+#define MSG_CMSG_CLOEXEC 0x40000000
+#define MAX_QUEUED (16u << 20)
+#define MAX_FDS 8
+#define REFUSED_TRIES 50
+#define EAGAIN 11
+#define EINTR 4
+
+struct sock_address {
+	uint16_t family;
+	char path[108];
+};
+
+struct msg_head { /* the kernel's struct user_msghdr */
+	void *name;
+	int namelen;
+	struct {
+		void *base;
+		size_t len;
+	} * iov;
+	size_t iovlen;
+	void *control;
+	size_t controllen;
+	uint32_t flags;
+};
+
+struct fd_control { /* a cmsghdr with descriptors */
+	size_t len;
+	int level, type;
+	int fds[MAX_FDS];
+};
+
+/* ---- messages ---- */
+
+void rt_conn_send(struct rt_conn *c, enum cairn_msg_type type, const void *data, size_t len, int fd)
+{
+	struct cairn_msg m = {
+		CAIRN_MSG_MAGIC, (uint16_t)type, (uint32_t)len, ++c->seq, CAIRN_MSG_VERSION};
+	struct rt_out *o;
+
+	if (c->fd < 0)
+		return;
+	o = c->out_bytes < MAX_QUEUED ? rt_alloc(sizeof(*o) + sizeof(m) + len) : NULL;
+	if (!o) {
+		rt_conn_end(c);
+		return;
+	}
+	o->fd = fd < 0 ? -1 : (int)SYS(fcntl, fd, F_DUPFD_CLOEXEC, 0);
+	o->len = (uint32_t)(sizeof(m) + len);
+	rt_copy(o->data, &m, sizeof(m));
+	rt_copy(o->data + sizeof(m), data, len);
+	*c->out_last = o;
+	c->out_last = &o->next;
+	c->out_bytes += o->len;
+}
+
+static void out_pop(struct rt_conn *c)
+{
+	struct rt_out *o = c->out;
+
+	c->out = o->next;
+	if (!c->out)
+		c->out_last = &c->out;
+	c->out_bytes -= o->len;
+	if (o->fd >= 0)
+		(void)SYS(close, o->fd); /* our duplicate */
+	rt_free(o);
+}
+
+void rt_conn_flush(struct rt_conn *c)
+{
+	while (c->fd >= 0 && c->out) {
+		struct rt_out *o = c->out;
+		struct fd_control control = {16 + sizeof(int), SOL_SOCKET, SCM_RIGHTS, {o->fd}};
+		struct {
+			void *base;
+			size_t len;
+		} iov = {o->data, o->len};
+		struct msg_head h = {.iov = (void *)&iov, .iovlen = 1};
+		long n;
+
+		if (o->fd >= 0) {
+			h.control = &control;
+			h.controllen = 24; /* CMSG_SPACE of one descriptor */
+		}
+		n = SYS(sendmsg, c->fd, &h, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n == -EAGAIN)
+			return;
+		if (n < 0 && n != -EINTR) {
+			rt_conn_end(c);
+			return;
+		}
+		if (n >= 0)
+			out_pop(c);
+	}
+}
+
+/* The first descriptor passed; others are closed. -1: none. */
+static int passed_fd(const struct msg_head *h, const struct fd_control *control)
+{
+	size_t n;
+	int fd = -1;
+
+	if (h->controllen < 16 + sizeof(int) || control->level != SOL_SOCKET ||
+		control->type != SCM_RIGHTS)
+		return -1;
+	n = (control->len - 16) / sizeof(int);
+	for (size_t i = 0; i < n && i < MAX_FDS; i++) {
+		if (i == 0)
+			fd = control->fds[0];
+		else
+			(void)SYS(close, control->fds[i]); /* nobody asked for it */
+	}
+	return fd;
+}
+
+void rt_conn_read(struct rt_conn *c)
+{
+	static uint8_t data[CAIRN_MSG_MAX + sizeof(struct cairn_msg)];
+
+	while (c->fd >= 0) {
+		struct fd_control control = {0};
+		struct {
+			void *base;
+			size_t len;
+		} iov = {data, sizeof(data)};
+		struct msg_head h = {.iov = (void *)&iov,
+			.iovlen = 1,
+			.control = &control,
+			.controllen = sizeof(control)};
+		long n = SYS(recvmsg, c->fd, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+		if (n == -EAGAIN)
+			return;
+		if (n == -EINTR)
+			continue;
+		if (n <= 0)
+			rt_conn_end(c);
+		else
+			rt_conn_message(c, data, (size_t)n, passed_fd(&h, &control));
+	}
+}
+
+void rt_conn_end(struct rt_conn *c)
+{
+	if (c->fd >= 0)
+		(void)SYS(close, c->fd); /* nothing in it matters any more */
+	c->fd = -1;
+	c->state = RT_CONN_NEVER;
+	c->sync_out = 0;
+	while (c->out)
+		out_pop(c);
+	for (struct rt_set *s = rt.sets; s; s = s->next)
+		if (s->conn == c)
+			s->conn = NULL;
+}
+
+/* ---- connecting ---- */
+
+static bool peer_is_right(int fd)
+{
+	struct {
+		int32_t pid;
+		uint32_t uid, gid;
+	} cred;
+	uint32_t len = sizeof(cred);
+
+	if (SYS(getsockopt, fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+		return false;
+	return cred.uid == 0 || (!rt.secure && cred.uid == rt.uid);
+}
+
+static void conn_connect(struct rt_conn *c)
+{
+	struct sock_address a;
+	size_t len = 0;
+	long fd, err;
+
+	a.family = AF_UNIX;
+	rt_append(a.path, sizeof(a.path), &len, c->path);
+	fd = SYS(socket, AF_UNIX, SOCK_SEQPACKET | O_CLOEXEC | O_NONBLOCK, 0);
+	if (fd < 0)
+		return; /* no descriptors: tried again at the next look */
+	err = SYS(connect, fd, &a, 2 + len + 1);
+	if (err == 0 && peer_is_right((int)fd)) {
+		c->fd = (int)fd;
+		c->state = RT_CONN_UP;
+		c->synced = 0;
+		rt_conn_hello(c);
+		rt_conn_flush(c);
+		return;
+	}
+	(void)SYS(close, fd); /* never used */
+	if (err == -EAGAIN || (err < 0 && c->tries++ < REFUSED_TRIES))
+		rt.retry = 1; /* busy, or bound but not listening yet */
+	if (err != -EAGAIN)
+		c->state = err == 0 ? RT_CONN_NEVER : RT_CONN_REFUSED;
+}
+
+static struct rt_conn *conn_of(const struct statx *st, const char *path)
+{
+	uint64_t dev = (uint64_t)st->stx_dev_major << 32 | st->stx_dev_minor;
+	uint64_t born = (uint64_t)st->stx_btime.tv_sec * 1000000000u + st->stx_btime.tv_nsec;
+	struct rt_conn *c = rt.conns;
+	size_t len = 0;
+
+	while (c && (c->dev != dev || c->ino != st->stx_ino || c->born != born))
+		c = c->next;
+	if (c)
+		return c;
+	c = rt_alloc(sizeof(*c));
+	if (!c)
+		return NULL;
+	c->fd = -1;
+	c->dev = dev;
+	c->ino = st->stx_ino;
+	c->born = born;
+	c->out_last = &c->out;
+	rt_append(c->path, sizeof(c->path), &len, path);
+	c->next = rt.conns;
+	rt.conns = c;
+	return c;
+}
+
+static void look_at_socket(const char *path)
+{
+	struct statx st;
+	struct rt_conn *c;
+
+	rt_zero(&st, sizeof(st));
+	if (SYS(statx, AT_FDCWD, path, 0, STATX_BASIC_STATS | STATX_BTIME, &st) < 0)
+		return;
+	if ((st.stx_mode & 0170000) != 0140000 /* S_IFSOCK */)
+		return;
+	if (!(st.stx_mask & STATX_BTIME))
+		st.stx_btime.tv_sec = st.stx_btime.tv_nsec = 0;
+	c = conn_of(&st, path);
+	if (!c)
+		return;
+	c->scan = rt.scan;
+	if (c->state == RT_CONN_NEW || c->state == RT_CONN_REFUSED)
+		conn_connect(c);
+}
+
+/* ---- directories ---- */
+
+/* Directory number i where hosts listen; false: there is none of that number. */
+static bool rundir(uint32_t i, char *buf, size_t size)
+{
+	size_t len = 0;
+
+	buf[0] = 0;
+	if (rt.env_rundir[0] && i == 0) {
+		rt_append(buf, size, &len, rt.env_rundir);
+		return true;
+	}
+	if (i == 0)
+		rt_append(buf, size, &len, CAIRN_RUNDIR_ROOT);
+	if (i == 1 && !rt.secure && !rt.env_rundir[0]) {
+		rt_append(buf, size, &len, "/run/user/");
+		rt_append_u64(buf, size, &len, (uint32_t)SYS(geteuid));
+		rt_append(buf, size, &len, "/cairn");
+	}
+	return len != 0;
+}
+
+struct dirent64 {
+	uint64_t ino;
+	int64_t off;
+	uint16_t reclen;
+	uint8_t type;
+	char name[];
+};
+
+static void look_at_name(const char *dir, const char *name)
+{
+	char path[108];
+	size_t n = rt_strlen(name), len = 0;
+
+	if (n <= 5 || !rt_equal(name + n - 5, ".sock", 5) || rt_strlen(dir) + n + 8 >= sizeof(path))
+		return;
+	rt_append(path, sizeof(path), &len, dir);
+	rt_append(path, sizeof(path), &len, "/hosts/");
+	rt_append(path, sizeof(path), &len, name);
+	look_at_socket(path);
+}
+
+static void look_in(const char *dir)
+{
+	static uint8_t entries[4096] __attribute__((aligned(8)));
+	char path[128];
+	size_t len = 0;
+	long fd, n;
+
+	rt_append(path, sizeof(path), &len, dir);
+	rt_append(path, sizeof(path), &len, "/hosts");
+	fd = SYS(openat, AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	while ((n = SYS(getdents64, fd, entries, sizeof(entries))) > 0) {
+		for (long at = 0; at < n;) {
+			const struct dirent64 *d = (const struct dirent64 *)(entries + at);
+
+			look_at_name(dir, d->name);
+			at += d->reclen;
+		}
+	}
+	(void)SYS(close, fd); /* was only read */
+}
+
+static void forget_gone(void)
+{
+	struct rt_conn **at = &rt.conns;
+
+	while (*at) {
+		struct rt_conn *c = *at;
+
+		if (c->fd >= 0 || c->scan == rt.scan) {
+			at = &c->next;
+			continue;
+		}
+		rt_conn_end(c);
+		*at = c->next;
+		rt_free(c);
+	}
+}
+
+void rt_hosts_scan(void)
+{
+	char dir[108];
+
+	rt.scan++;
+	rt.rescan = 0;
+	rt.retry = 0;
+	if (rt.env_host[0])
+		look_at_socket(rt.env_host);
+	for (uint32_t i = 0; rundir(i, dir, sizeof(dir)); i++)
+		look_in(dir);
+	forget_gone();
+}
+
+/* Watches dir, or else the nearest directory above it that exists. */
+static void watch(int fd, char *dir, size_t len)
+{
+	while (len > 0) {
+		if (SYS(inotify_add_watch, fd, dir, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR) >= 0)
+			return;
+		while (len > 0 && dir[len] != '/')
+			len--;
+		dir[len] = 0;
+	}
+}
+
+int rt_hosts_watch(void)
+{
+	long fd = SYS(inotify_init1, IN_CLOEXEC | IN_NONBLOCK);
+	char dir[128];
+
+	for (uint32_t i = 0; fd >= 0 && rundir(i, dir, sizeof(dir)); i++) {
+		size_t len = rt_strlen(dir);
+
+		rt_append(dir, sizeof(dir), &len, "/hosts");
+		watch((int)fd, dir, len);
+	}
+	return (int)fd;
+}
+
+static bool any_rundir_has(const char *name)
+{
+	struct statx st;
+	char path[160];
+
+	for (uint32_t i = 0; rundir(i, path, 108); i++) {
+		size_t len = rt_strlen(path);
+
+		rt_append(path, sizeof(path), &len, name);
+		if (SYS(statx, AT_FDCWD, path, 0, STATX_TYPE, &st) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool rt_hosts_exist(void)
+{
+	struct statx st;
+
+	if (rt.env_host[0] && SYS(statx, AT_FDCWD, rt.env_host, 0, STATX_TYPE, &st) == 0)
+		return true;
+	return any_rundir_has("/hosts");
+}
+
+bool rt_hosts_expected(void)
+{
+	return any_rundir_has("/libcairn-rt.so");
+}
+
+void rt_conns_inherited(void)
+{
+	for (struct rt_conn *c = rt.conns; c; c = c->next) {
+		if (c->state == RT_CONN_UP) {
+			c->state = RT_CONN_NEW;
+			c->forked = 1;
+		}
+		c->fd = -1; /* a number of the parent's control thread: not ours to close */
+		c->sync_out = 0;
+		for (struct rt_out *o = c->out; o; o = o->next)
+			o->fd = -1;
+		while (c->out)
+			out_pop(c);
+	}
+	for (struct rt_set *s = rt.sets; s; s = s->next)
+		s->fd = -1;
+}

@@ -1,0 +1,178 @@
+/* The one file of the runtime that calls libc: at load, to start the control thread, around fork.
+ *
+ * fork: the prepare handler takes rt.lock, so the child's registry is whole. The child inherits
+ * rings and enablings and goes on recording at once; its descriptors to hosts stayed behind in the
+ * parent's control thread. If there was one, the child starts its own, which says HELLO as FORKED.
+ */
+#include "runtime/runtime-impl.h"
+#include <dlfcn.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <time.h>
+
+#define CONTROL_STACK (64u << 10)
+
+static uint64_t fork_mask; /* the forking thread's; guarded by rt.lock */
+
+/* ---- rseq, as libc registered it ---- */
+
+static ptrdiff_t rseq_offset;
+static unsigned int rseq_size;
+
+static void find_rseq(void)
+{
+#ifdef CAIRN_RT_STATIC
+	extern const ptrdiff_t __rseq_offset __attribute__((weak));
+	extern const unsigned int __rseq_size __attribute__((weak));
+	const ptrdiff_t *offset = &__rseq_offset;
+	const unsigned int *size = &__rseq_size;
+#else
+	const ptrdiff_t *offset = dlsym(RTLD_DEFAULT, "__rseq_offset");
+	const unsigned int *size = dlsym(RTLD_DEFAULT, "__rseq_size");
+#endif
+
+	if (offset && size) {
+		rseq_offset = *offset;
+		rseq_size = *size;
+	}
+}
+
+struct rseq *rt_libc_rseq(void)
+{
+	return rseq_size ? (struct rseq *)((char *)__builtin_thread_pointer() + rseq_offset) : NULL;
+}
+
+static uint64_t clock_vdso(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* ---- the control thread ---- */
+
+static void *control_main(void *arg)
+{
+	rt_control_run();
+	return arg;
+}
+
+static bool start_thread(void)
+{
+	sigset_t all, before;
+	pthread_attr_t attr;
+	pthread_t thread;
+	int err;
+
+	sigfillset(&all);
+	if (pthread_attr_init(&attr))
+		return false;
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, CONTROL_STACK);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	err = pthread_create(&thread, &attr, control_main, NULL);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attr);
+	return err == 0;
+}
+
+bool rt_control_start(void)
+{
+	struct rt_thread *t = rt_self ? rt_self : rt_thread_new();
+	uint32_t none = 0, muted;
+	bool ok;
+
+	if (load_acquire(&rt.control_state))
+		return true;
+	if (!t || (!rt_hosts_exist() && !rt_hosts_expected()))
+		return false;
+	if (!cas_acq_rel(&rt.control_state, &none, 1))
+		return true;
+	muted = t->muted; /* what libc does for us is not the program's doing */
+	t->muted = 1;
+	t->gen = 0;
+	ok = start_thread();
+	t->muted = muted;
+	if (!ok)
+		store_release(&rt.control_state, 0);
+	return ok;
+}
+
+/* ---- fork ---- */
+
+static void before_fork(void)
+{
+	uint64_t mask = rt_lock();
+
+	fork_mask = mask;
+}
+
+static void after_fork_parent(void)
+{
+	rt_unlock(fork_mask);
+}
+
+static void after_fork_child(void)
+{
+	bool had = load_acquire(&rt.control_state) != 0;
+
+	store_release(rt.gen, fetch_add_relaxed(&rt.last_gen, 1) + 1);
+	store_release(&rt.home_gen, *rt.gen);
+	store_release(&rt.control_tid, 0);
+	store_release(&rt.control_state, 0);
+	rt_conns_inherited();
+	rt_unlock(fork_mask);
+	if (had)
+		(void)rt_control_start(); /* without it, the child records but takes no orders */
+}
+
+/* ---- load ---- */
+
+static void read_environment(void)
+{
+	const char *host = getenv("CAIRN_HOST"), *dir = getenv("CAIRN_RUNDIR");
+	size_t len = 0, dir_len = 0;
+
+	rt.secure = getauxval(AT_SECURE) != 0;
+	if (rt.secure)
+		return;
+	if (host)
+		rt_append(rt.env_host, sizeof(rt.env_host), &len, host);
+	if (dir)
+		rt_append(rt.env_rundir, sizeof(rt.env_rundir), &dir_len, dir);
+}
+
+static void init_fork(void)
+{
+	static uint32_t done;
+	uint32_t none = 0;
+
+	if (cas_acq_rel(&done, &none, 1)) /* without memory for it: children are raw ones */
+		(void)pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+}
+
+int rt_init(void)
+{
+	static uint32_t failed;
+	uint64_t mask;
+	int err = 0;
+
+	if (load_acquire(&rt.ready))
+		return failed ? -12 /* ENOMEM */ : 0;
+	read_environment(); /* no dl_* under the lock; who else is here writes the same */
+	find_rseq();
+	mask = rt_lock();
+	if (!rt.ready) {
+		rt.clock = clock_vdso;
+		err = rt_init_core();
+		failed = err != 0;
+		store_release(&rt.ready, 1); /* pairs with the check above */
+	}
+	rt_unlock(mask);
+	if (!err && !failed)
+		init_fork();
+	return failed ? -12 : 0;
+}

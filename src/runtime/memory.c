@@ -1,0 +1,119 @@
+/* The runtime's own memory and lock.
+ *
+ * Memory is for the control side only (registry, hosts), never for fire(): blocks of powers of two
+ * from chunks of anonymous memory, kept on free lists per size; large ones are mapped alone. A
+ * child of fork finds it whole, because the fork handlers hold the lock. The program's malloc is
+ * never used: it may be wrapped, and it may be what is being traced.
+ */
+#include "runtime/runtime-impl.h"
+#include <linux/futex.h>
+#include <linux/mman.h>
+
+#define CHUNK_BYTES (64u << 10)
+#define CLASS_MIN 5 /* 32 bytes, 16 of them the head */
+#define CLASS_MAX 15 /* 32 KiB */
+
+struct head { /* before each block */
+	uint64_t bytes; /* of the block with its head */
+	struct head *next_free;
+};
+
+static struct {
+	struct head *free[CLASS_MAX + 1];
+	uint8_t *chunk;
+	size_t left;
+} pool; /* guarded by rt.lock */
+
+static void *map_pages(size_t n)
+{
+	long p = SYS(mmap, 0, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return SYS_IS_ERR(p) ? NULL : (void *)p;
+}
+
+static struct head *take(uint32_t class)
+{
+	struct head *h = pool.free[class];
+	size_t n = (size_t)1 << class;
+
+	if (h) {
+		pool.free[class] = h->next_free;
+		return h;
+	}
+	if (pool.left < n) {
+		uint8_t *chunk = map_pages(CHUNK_BYTES);
+
+		if (!chunk)
+			return NULL;
+		pool.chunk = chunk; /* what was left of the old one is given up */
+		pool.left = CHUNK_BYTES;
+	}
+	h = (struct head *)pool.chunk;
+	pool.chunk += n;
+	pool.left -= n;
+	return h;
+}
+
+void *rt_alloc(size_t n)
+{
+	struct head *h;
+	uint32_t class = CLASS_MIN;
+
+	if (n > ((size_t)1 << 40))
+		return NULL;
+	n += sizeof(*h);
+	if (n > (1u << CLASS_MAX)) {
+		n = (n + 4095) & ~(size_t)4095;
+		h = map_pages(n);
+	} else {
+		while (((size_t)1 << class) < n)
+			class ++;
+		n = (size_t)1 << class;
+		h = take(class);
+		if (h)
+			rt_zero(h, n);
+	}
+	if (!h)
+		return NULL;
+	h->bytes = n;
+	return h + 1;
+}
+
+void rt_free(void *p)
+{
+	struct head *h = (struct head *)p - 1;
+	uint32_t class = CLASS_MIN;
+
+	if (!p)
+		return;
+	if (h->bytes > (1u << CLASS_MAX)) {
+		(void)SYS(munmap, h, h->bytes); /* ours and whole: cannot fail */
+		return;
+	}
+	while ((1u << class) < h->bytes)
+		class ++;
+	h->next_free = pool.free[class];
+	pool.free[class] = h;
+}
+
+/* ---- the lock: 0 free, 1 held, 2 held and waited for ---- */
+
+uint64_t rt_lock(void)
+{
+	uint64_t all = ~0ull, mask = 0;
+	uint32_t old = 0;
+
+	(void)SYS(rt_sigprocmask, 0 /* SIG_BLOCK */, &all, &mask, sizeof(mask));
+	if (cas_acq_rel(&rt.lock_word, &old, 1))
+		return mask;
+	while (exchange_acq_rel(&rt.lock_word, 2) != 0)
+		(void)SYS(futex, &rt.lock_word, FUTEX_WAIT_PRIVATE, 2, 0, 0, 0);
+	return mask;
+}
+
+void rt_unlock(uint64_t mask)
+{
+	if (exchange_acq_rel(&rt.lock_word, 0) == 2)
+		(void)SYS(futex, &rt.lock_word, FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
+	(void)SYS(rt_sigprocmask, 2 /* SIG_SETMASK */, &mask, 0, sizeof(mask));
+}

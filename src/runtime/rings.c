@@ -1,0 +1,257 @@
+/* Mapping ring sets, and giving their addresses to the next.
+ *
+ * A ring set is mapped as: header page, control pages, then each ring's data twice in a row, so
+ * that a record never wraps. The header is copied first and only the copy is believed; every size
+ * is checked against the file's before it is used; memfds must be sealed against shrinking, so
+ * that a host cannot take memory away from under us.
+ *
+ * A writer may sleep in a page fault inside an append, and its address must stay ours: a set that
+ * is done with is first retired (writers stop), and after a grace period its addresses are
+ * overmapped with nothing and kept for the next set of the same size.
+ */
+#include "runtime/runtime-impl.h"
+#include <linux/fcntl.h>
+#include <linux/futex.h>
+#include <linux/mman.h>
+#include <linux/stat.h>
+
+#define PAGE CAIRN_RING_PAGE
+#define MAX_RINGS 8192u
+#define EPROTO 71
+#define KNOWN_CONTEXTS ((1u << CAIRN_CTX_PERF) - 1)
+
+static bool header_is_valid(const struct cairn_ringset_hdr *h, uint64_t file_bytes)
+{
+	uint64_t ctl_bytes = (uint64_t)h->nrings * PAGE;
+
+	if (h->magic != CAIRN_RINGSET_MAGIC || h->layout != CAIRN_RING_LAYOUT ||
+		h->boundary != sizeof(*h) || h->kind > CAIRN_RING_SOLO ||
+		h->mode > CAIRN_MODE_BLOCK || h->clock > CAIRN_CLOCK_MONOTONIC)
+		return false;
+	if (!h->nrings || h->nrings > MAX_RINGS || h->ring_bytes < CAIRN_RING_MIN ||
+		h->ring_bytes > CAIRN_RING_MAX || (h->ring_bytes & (h->ring_bytes - 1)))
+		return false;
+	if (h->perf_count > CAIRN_CTX_PERF_MAX ||
+		(h->contexts & ~(KNOWN_CONTEXTS | 1u << CAIRN_CTX_PERF)))
+		return false;
+	if (h->ctl_offset % PAGE || h->data_offset % PAGE || h->ctl_offset < PAGE ||
+		h->ctl_offset > file_bytes || ctl_bytes > file_bytes - h->ctl_offset)
+		return false;
+	return h->data_offset >= h->ctl_offset + ctl_bytes && h->data_offset <= file_bytes &&
+		h->nrings * h->ring_bytes <= file_bytes - h->data_offset;
+}
+
+static int read_header(
+	int fd, const struct cairn_msg_ringset *m, struct cairn_ringset_hdr *ret, struct statx *st)
+{
+	long seals;
+
+	if (SYS(statx, fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, st) < 0)
+		return -EPROTO;
+	if (SYS(pread64, fd, ret, sizeof(*ret), 0) != sizeof(*ret))
+		return -EPROTO;
+	if (st->stx_size != m->bytes || !header_is_valid(ret, st->stx_size))
+		return -EPROTO;
+	if (ret->kind != m->kind || ret->session_id != m->session_id)
+		return -EPROTO;
+	/* a file (--ring-dir) has no seals; the host that made it has our trust by its uid */
+	seals = SYS(fcntl, fd, F_GET_SEALS);
+	if (seals >= 0 && !(seals & F_SEAL_SHRINK))
+		return -EPROTO;
+	return 0;
+}
+
+/* ---- addresses ---- */
+
+static struct rt_area *area_get(uint64_t bytes)
+{
+	struct rt_area **at = &rt.free_areas, *a;
+	long p;
+
+	for (; *at; at = &(*at)->next_free) {
+		if ((*at)->bytes == bytes) {
+			a = *at;
+			*at = a->next_free;
+			return a;
+		}
+	}
+	a = rt_alloc(sizeof(*a));
+	if (!a)
+		return NULL;
+	p = SYS(mmap, 0, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (SYS_IS_ERR(p)) {
+		rt_free(a);
+		return NULL;
+	}
+	a->base = (uint8_t *)p;
+	a->bytes = bytes;
+	return a;
+}
+
+static void area_put(struct rt_area *a)
+{
+	/* if it fails, the rings stay mapped: harmless */
+	(void)SYS(mmap, a->base, a->bytes, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+	a->next_free = rt.free_areas;
+	rt.free_areas = a;
+}
+
+static long map_at(uint8_t *at, uint64_t bytes, int prot, int fd, uint64_t offset)
+{
+	long p = SYS(mmap, at, bytes, prot, MAP_SHARED | MAP_FIXED, fd, offset);
+
+	return SYS_IS_ERR(p) ? p : 0;
+}
+
+static int map_all(struct rt_area *a, int fd, const struct cairn_ringset_hdr *h)
+{
+	uint64_t ctl_bytes = (uint64_t)h->nrings * PAGE;
+	uint8_t *data = a->base + PAGE + ctl_bytes;
+	long err = map_at(a->base, PAGE, PROT_READ, fd, 0);
+
+	if (!err)
+		err = map_at(a->base + PAGE, ctl_bytes, PROT_READ | PROT_WRITE, fd, h->ctl_offset);
+	for (uint32_t i = 0; i < h->nrings && !err; i++) {
+		uint64_t offset = h->data_offset + i * h->ring_bytes;
+
+		err = map_at(data, h->ring_bytes, PROT_READ | PROT_WRITE, fd, offset);
+		data += h->ring_bytes;
+		if (!err)
+			err = map_at(data, h->ring_bytes, PROT_READ | PROT_WRITE, fd, offset);
+		if (!err) /* once is enough in a core file; advice only */
+			(void)SYS(madvise, data, h->ring_bytes, MADV_DONTDUMP);
+		data += h->ring_bytes;
+	}
+	return (int)err;
+}
+
+/* ---- sets ---- */
+
+static uint64_t clock_monotonic(void)
+{
+	int64_t ts[2] = {0, 0};
+
+	(void)SYS(clock_gettime, 1 /* CLOCK_MONOTONIC */, ts); /* cannot fail */
+	return (uint64_t)ts[0] * 1000000000u + (uint64_t)ts[1];
+}
+
+static struct ring_set_producer *make_producer(
+	const struct cairn_ringset_hdr *h, const struct rt_area *a)
+{
+	struct ring_set_producer *p = rt_alloc(sizeof(*p) + h->nrings * sizeof(p->rings[0]));
+	uint8_t *ctl = a->base + PAGE, *data = ctl + (uint64_t)h->nrings * PAGE;
+
+	if (!p)
+		return NULL;
+	p->closed = &((const struct cairn_ringset_hdr *)a->base)->closed;
+	p->active = 1;
+	p->nrings = h->nrings;
+	p->mode = h->mode;
+	p->clock = h->clock;
+	p->block_ns = h->block_ns;
+	p->now = rt.clock ? rt.clock : clock_monotonic;
+	for (uint32_t i = 0; i < h->nrings; i++) {
+		p->rings[i].ctl = (struct cairn_ring_ctl *)(ctl + (uint64_t)i * PAGE);
+		p->rings[i].data = data + i * 2 * h->ring_bytes;
+		p->rings[i].size = h->ring_bytes;
+		p->rings[i].block = h->ring_bytes / CAIRN_RING_BLOCKS;
+	}
+	return p;
+}
+
+static void set_fill(struct rt_set *s, const struct cairn_ringset_hdr *h, const struct statx *st)
+{
+	s->contexts = h->contexts & KNOWN_CONTEXTS;
+	s->perf_count = h->perf_count;
+	s->ctx_bytes = rt_ctx_bytes(s->contexts, s->perf_count);
+	s->kind = h->kind;
+	rt_copy(s->perf, h->perf, sizeof(s->perf));
+	for (uint32_t i = 0; i < h->nrings; i++)
+		s->stall[i] = ~0ull;
+	s->dev = (uint64_t)st->stx_dev_major << 32 | st->stx_dev_minor;
+	s->ino = st->stx_ino;
+	s->session_id = h->session_id;
+	s->channel_id = h->channel_id;
+	s->domain_id = h->domain_id;
+	s->bytes = st->stx_size;
+}
+
+static void set_free(struct rt_set *s)
+{
+	if (s->area)
+		area_put(s->area);
+	rt_free((void *)(uintptr_t)s->p);
+	rt_free(s->stall);
+	rt_free(s);
+}
+
+static int set_map(
+	int fd, const struct cairn_ringset_hdr *h, const struct statx *st, struct rt_set *s)
+{
+	int err;
+
+	s->stall = rt_alloc(h->nrings * sizeof(uint64_t));
+	s->area = area_get(PAGE + h->nrings * (PAGE + 2 * h->ring_bytes));
+	if (!s->stall || !s->area)
+		return -12 /* ENOMEM */;
+	err = map_all(s->area, fd, h);
+	if (err)
+		return err;
+	s->p = make_producer(h, s->area);
+	if (!s->p)
+		return -12;
+	set_fill(s, h, st);
+	return 0;
+}
+
+int rt_set_map(int fd, const struct cairn_msg_ringset *m, struct rt_set **ret)
+{
+	struct cairn_ringset_hdr h;
+	struct statx st;
+	struct rt_set *s;
+	int err = read_header(fd, m, &h, &st);
+
+	if (err)
+		return err;
+	if (h.clock == CAIRN_CLOCK_TSC && rt.no_tsc)
+		return -95 /* EOPNOTSUPP */;
+	s = rt_alloc(sizeof(*s));
+	if (!s)
+		return -12;
+	err = set_map(fd, &h, &st, s);
+	if (err) {
+		set_free(s);
+		return err;
+	}
+	s->fd = fd;
+	s->serial = ++rt.last_serial;
+	*ret = s;
+	return 0;
+}
+
+void rt_set_retire(struct rt_set *s)
+{
+	struct ring_set_producer *p = (struct ring_set_producer *)(uintptr_t)s->p;
+
+	store_release(&p->active, 0); /* pairs with the check in each append */
+	for (uint32_t i = 0; i < p->nrings; i++) {
+		fetch_add_acq_rel(&p->rings[i].ctl->wake, 1); /* who is about to wait, does not */
+		(void)SYS(futex, &p->rings[i].ctl->wake, FUTEX_WAKE, 0x7fffffff, 0, 0, 0);
+	}
+}
+
+static void recycle(void *p)
+{
+	struct rt_set *s = p;
+
+	set_free(s);
+}
+
+void rt_set_recycle(struct rt_set *s)
+{
+	if (s->fd >= 0)
+		(void)SYS(close, s->fd); /* was only mapped */
+	s->fd = -1;
+	rt_defer(recycle, s);
+}

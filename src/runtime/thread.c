@@ -1,0 +1,166 @@
+/* Threads as fire() sees them: a slot each, found by one thread-local pointer.
+ *
+ * Slots lie in chunks that are never freed, so that the grace scan may read any of them at any
+ * time. A slot belongs to the thread whose tid is in `owner`; slots of dead threads are taken
+ * over when no free one is left. Everything here is async-signal-safe and wait-free but for
+ * retried CAS.
+ *
+ * Who is running? The thread-local pointer is not enough: after fork the tid is another, and
+ * tasks made by vfork or clone(CLONE_VM) share the pointer with the thread that made them. So a
+ * slot is verified (one gettid) when the process's generation changed, and when the stack pointer
+ * is in a 64 KiB region where it has not been seen.
+ */
+#include "runtime/runtime-impl.h"
+#include <linux/mman.h>
+
+#define CHUNK_BYTES (32u << 10)
+#if defined(__x86_64__)
+#define RSEQ_SIGNATURE 0x53053053
+#else
+#define RSEQ_SIGNATURE 0xd428bc00
+#endif
+#define RSEQ_AREA_BYTES 32
+
+__thread struct rt_thread *rt_self __attribute__((tls_model("initial-exec")));
+
+bool rt_thread_is_dead(int32_t pid, int32_t tid)
+{
+	return SYS(tgkill, pid, tid, 0) == -3 /* ESRCH */;
+}
+
+static struct rt_thread *claim_free(uint32_t tid)
+{
+	for (struct rt_thread_chunk *c = load_acquire(&rt.chunks); c; c = c->next) {
+		for (uint32_t i = 0; i < c->n; i++) {
+			uint32_t owner = load_relaxed(&c->threads[i].owner);
+
+			/* our tid: left by a dead thread that had it, or by the frame that this
+			 * signal handler interrupted */
+			if (owner == tid)
+				return &c->threads[i];
+			if (!owner && cas_acq_rel(&c->threads[i].owner, &owner, tid))
+				return &c->threads[i];
+		}
+	}
+	return NULL;
+}
+
+static struct rt_thread *claim_dead(uint32_t tid)
+{
+	int32_t pid = (int32_t)SYS(getpid);
+
+	for (struct rt_thread_chunk *c = load_acquire(&rt.chunks); c; c = c->next) {
+		for (uint32_t i = 0; i < c->n; i++) {
+			uint32_t owner = load_relaxed(&c->threads[i].owner);
+
+			if (rt_thread_is_dead(pid, (int32_t)owner) &&
+				cas_acq_rel(&c->threads[i].owner, &owner, tid))
+				return &c->threads[i];
+		}
+	}
+	return NULL;
+}
+
+static struct rt_thread *claim_new(uint32_t tid)
+{
+	struct rt_thread_chunk *c;
+	long p = SYS(
+		mmap, 0, CHUNK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (SYS_IS_ERR(p))
+		return NULL;
+	c = (struct rt_thread_chunk *)p;
+	c->n = (CHUNK_BYTES - sizeof(*c)) / sizeof(c->threads[0]);
+	c->threads[0].owner = tid;
+	c->next = load_relaxed(&rt.chunks);
+	while (!cas_acq_rel(&rt.chunks, &c->next, c)) {
+	}
+	return &c->threads[0];
+}
+
+/* The kernel says whether this very task is registered: asked to register what libc registered,
+ * it answers EBUSY. A vfork child that came here first is registered by that, rightly. */
+static struct rseq *register_rseq(struct rt_thread *t)
+{
+	struct rseq *area = rt_libc_rseq();
+	long err;
+
+	if (rt.no_rseq)
+		return NULL;
+	if (!area)
+		area = &t->own_rseq;
+	err = SYS(rseq, area, RSEQ_AREA_BYTES, 0, RSEQ_SIGNATURE);
+	if (err == 0 || err == -16 /* EBUSY */)
+		return area;
+	return NULL;
+}
+
+static void forget_solo(struct rt_thread *t)
+{
+	for (int i = 0; i < RT_SOLO_CACHE; i++)
+		t->solo[i].serial = 0;
+}
+
+struct rt_thread *rt_thread_new(void)
+{
+	uint32_t tid = (uint32_t)SYS(gettid);
+	struct rt_thread *t = claim_free(tid);
+
+	if (!t)
+		t = claim_dead(tid);
+	if (!t)
+		t = claim_new(tid);
+	if (!t)
+		return NULL;
+	if (rt_self) /* a signal handler was faster, with the same slot */
+		return rt_self;
+	store_relaxed(&t->active, 0);
+	t->gen = 0;
+	t->muted = 0;
+	t->busy = 0;
+	forget_solo(t);
+	t->rseq = register_rseq(t);
+	t->tid = 0;
+	compiler_barrier();
+	rt_self = t;
+	return t;
+}
+
+static uint32_t generation(void)
+{
+	uint32_t gen = load_acquire(rt.gen), fresh;
+
+	if (gen)
+		return gen;
+	fresh = fetch_add_relaxed(&rt.last_gen, 1) + 1;
+	if (cas_acq_rel(rt.gen, &gen, fresh))
+		return fresh;
+	return gen;
+}
+
+bool rt_thread_verify(struct rt_thread *t, uintptr_t sp)
+{
+	uintptr_t region = sp >> RT_REGION_SHIFT;
+	uint32_t gen = generation();
+	int32_t tid = (int32_t)SYS(gettid);
+
+	if (t->gen != gen) { /* first use, or a child of fork */
+		if (t->gen && t->tid != tid)
+			forget_solo(t);
+		t->owner = (uint32_t)tid;
+		t->tid = 0;
+	}
+	/* t->tid == 0: whoever runs is the rightful user. Else only if the one who was is dead:
+	 * a vfork child that made the slot. */
+	if (t->tid != tid) {
+		if (t->tid && !rt_thread_is_dead(t->pid, t->tid))
+			return false;
+		for (int i = 0; i < RT_REGIONS; i++)
+			t->regions[i] = 0;
+		t->pid = (int32_t)SYS(getpid);
+		t->tid = tid;
+	}
+	t->gen = gen;
+	t->regions[region % RT_REGIONS] = region;
+	return true;
+}

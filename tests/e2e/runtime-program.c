@@ -1,0 +1,321 @@
+/* The traced programs of runtime.c: argv[1] says which. Each fires events whose first field is a
+ * 64-bit number; step() lets the test look. */
+#include <cairn/trace.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifdef TEST_STATIC /* a static glibc program cannot */
+#define LOAD(path) ((void)(path), NULL)
+#else
+#define LOAD(path) dlopen(path, RTLD_NOW)
+#endif
+
+static void step(void)
+{
+	char byte;
+
+	if (write(1, "s", 1) != 1 || read(0, &byte, 1) != 1)
+		_exit(3);
+}
+
+static void fire(int64_t n)
+{
+	errno = 4711;
+	CAIRN(test, tick, n);
+	if (errno != 4711)
+		_exit(4);
+}
+
+static void once(void)
+{
+	for (int64_t i = 1; i <= 100; i++)
+		fire(i);
+}
+
+static void *thread_body(void *arg)
+{
+	for (int64_t i = 1; i <= 1000; i++)
+		fire(i);
+	return arg;
+}
+
+static void threads(void)
+{
+	pthread_t t[8];
+
+	for (int i = 0; i < 8; i++)
+		pthread_create(&t[i], NULL, thread_body, NULL);
+	for (int i = 0; i < 8; i++)
+		pthread_join(t[i], NULL);
+}
+
+/* More threads, one after the other, than fit in a chunk of slots. */
+static void many_threads(void)
+{
+	for (int i = 0; i < 300; i++) {
+		pthread_t t;
+
+		pthread_create(&t, NULL, (void *(*)(void *))(void (*)(void))once, NULL);
+		pthread_join(t, NULL);
+	}
+}
+
+static volatile sig_atomic_t handled;
+
+static void on_signal(int sig)
+{
+	int64_t n = 1;
+
+	(void)sig;
+	CAIRN(test, signal, n);
+	handled++;
+}
+
+static void signals(void)
+{
+	struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+	struct itimerval it = {{0, 50}, {0, 50}};
+	int64_t n;
+
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &it, NULL);
+	while (handled < 1000)
+		fire(1);
+	it = (struct itimerval){{0, 0}, {0, 0}};
+	setitimer(ITIMER_REAL, &it, NULL);
+	n = handled;
+	CAIRN(test, total, n);
+}
+
+static void forks(void)
+{
+	for (int i = 0; i < 20; i++) {
+		pid_t pid = fork();
+		int status;
+
+		if (pid == 0) {
+			once();
+			_exit(0);
+		}
+		waitpid(pid, &status, 0);
+		fire(1000);
+	}
+}
+
+static void vforks(void)
+{
+	for (int i = 0; i < 20; i++) {
+		pid_t pid = vfork();
+		int64_t n = 7;
+
+		if (pid == 0) {
+			CAIRN(test, vchild, n);
+			_exit(0);
+		}
+		waitpid(pid, NULL, 0);
+		fire(1);
+	}
+}
+
+static void raw_clone(void)
+{
+	pid_t pid;
+	int64_t n = getpid();
+
+	fire(1);
+	pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	if (pid == 0) {
+		for (int i = 0; i < 50; i++)
+			CAIRN(test, rawchild, n);
+		syscall(SYS_exit_group, 0);
+	}
+	waitpid(pid, NULL, 0);
+	fire(1);
+}
+
+static int foreign_body(void *arg)
+{
+	int64_t n = 9;
+
+	(void)arg;
+	CAIRN(test, foreign, n);
+	return 0;
+}
+
+static void foreign(void)
+{
+	char *stack = malloc(256 << 10);
+	pid_t pid;
+
+	fire(1);
+	pid = clone(foreign_body, stack + (256 << 10), CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
+	waitpid(pid, NULL, 0);
+	fire(1);
+}
+
+static void daemonize(void)
+{
+	fire(1);
+	if (daemon(1, 1))
+		_exit(5);
+	fire(2);
+}
+
+static void closes(void)
+{
+	fire(1);
+	closefrom(3);
+	step(); /* the test disables and enables: the connection lives */
+	fire(2);
+	if (open("/dev/null", 0) != 3) /* our numbers are not taken */
+		_exit(6);
+}
+
+static void *forever(void *arg)
+{
+	for (;;)
+		fire(1);
+	return arg;
+}
+
+static void *at_leisure(void *arg)
+{
+	for (;; sched_yield())
+		fire(1);
+	return arg;
+}
+
+static void exits(void)
+{
+	pthread_t t;
+
+	for (int i = 0; i < 4; i++)
+		pthread_create(&t, NULL, forever, NULL);
+	fire(1);
+	exit(0);
+}
+
+static void plugins(void)
+{
+	pthread_t t;
+
+	pthread_create(&t, NULL, at_leisure, NULL);
+	for (int i = 0; i < 100; i++) {
+		void *lib = LOAD(getenv("TEST_PLUGIN"));
+		void (*work)(int64_t) = lib ? (void (*)(int64_t))dlsym(lib, "plugin_work") : NULL;
+
+		if (!work)
+			_exit(7);
+		work(i);
+		dlclose(lib);
+	}
+}
+
+static volatile bool stop;
+
+static void *blocked_body(void *arg)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
+	while (!stop)
+		fire(0);
+	return arg;
+}
+
+static void flips(void)
+{
+	pthread_t t[4];
+
+	for (int i = 0; i < 4; i++)
+		pthread_create(&t[i], NULL, blocked_body, NULL);
+	step();
+	stop = true;
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+}
+
+static void takeover(void)
+{
+	fire(1);
+	step(); /* the host dies */
+	fire(2);
+	step(); /* another has come */
+	fire(3);
+	step();
+}
+
+static void large(void)
+{
+	static char text[60000];
+	int64_t n = 5;
+
+	memset(text, 'x', sizeof(text) - 1);
+	CAIRN(test, large, n, (const char *)text);
+	CAIRN(test, after, n);
+}
+
+static void idle(void)
+{
+	step();
+	fire(1);
+	step();
+}
+
+static void late(void)
+{
+	step();
+	once();
+}
+
+static void jumps(void)
+{
+	once();
+	step(); /* sets closed, others come */
+	once();
+	step();
+	once();
+}
+
+static void privileges(void)
+{
+	fire(1);
+	if (setuid(65534))
+		_exit(8);
+	step();
+	fire(2);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} programs[] = {{"once", once}, {"threads", threads}, {"many-threads", many_threads},
+	{"signals", signals}, {"forks", forks}, {"vforks", vforks}, {"raw-clone", raw_clone},
+	{"foreign", foreign}, {"daemon", daemonize}, {"closes", closes}, {"exits", exits},
+	{"plugins", plugins}, {"flips", flips}, {"takeover", takeover}, {"large", large},
+	{"idle", idle}, {"late", late}, {"jumps", jumps}, {"privileges", privileges}};
+
+int main(int argc, char **argv)
+{
+	for (size_t i = 0; argc > 1 && i < sizeof(programs) / sizeof(programs[0]); i++) {
+		if (strcmp(programs[i].name, argv[1]) == 0) {
+			programs[i].run();
+			return 0;
+		}
+	}
+	return 2;
+}

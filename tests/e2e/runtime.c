@@ -1,0 +1,338 @@
+/* Programs traced by today's runtime, and the records they must give (runtime-program.c, under the
+ * host of runtime-host.c). Arguments: the program, the runtime, the plugin. */
+#include "e2e/runtime-host.h"
+#include "test.h"
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char *program, *static_program;
+
+static struct host *started(const struct ringset_config *cfg, const char *what)
+{
+	static struct host h;
+	const char *argv[] = {program, what, NULL};
+
+	host_start(&h, cfg);
+	host_run(&h, argv);
+	return &h;
+}
+
+static void check_ended(struct host *h)
+{
+	CHECK(!h->timed_out);
+	CHECK(WIFEXITED(h->status));
+	CHECK_INT(WEXITSTATUS(h->status), 0);
+}
+
+/* Runs the program to its end and takes the records. */
+static struct host *ran(const struct ringset_config *cfg, const char *what)
+{
+	struct host *h = started(cfg, what);
+
+	host_serve_end(h);
+	host_collect(h);
+	check_ended(h);
+	return h;
+}
+
+TEST(events_from_the_first_on)
+{
+	struct host *h = ran(NULL, "once");
+
+	CHECK_INT(h->npeers, 1);
+	CHECK_INT(host_count(h, "test:tick"), 100);
+	CHECK_INT(host_sum(h, "test:tick"), 5050);
+	CHECK_INT(host_count_tid(h, "test:tick", h->program), 100);
+	CHECK_INT(host_lost(h), 0);
+	CHECK_INT(h->peers[0].failed, 0);
+	host_end(h);
+}
+
+TEST(threads)
+{
+	struct host *h = ran(NULL, "threads");
+
+	CHECK_INT(host_count(h, "test:tick"), 8000);
+	CHECK_INT(host_tids(h, "test:tick"), 8);
+	CHECK_INT(host_lost(h), 0);
+	host_end(h);
+}
+
+TEST(slots_of_dead_threads_serve_again)
+{
+	struct ringset_config cfg = {.mode = CAIRN_MODE_DISCARD, .ring_bytes = 4 << 20};
+	struct host *h = ran(&cfg, "many-threads");
+
+	CHECK_INT(host_count(h, "test:tick"), 30000);
+	CHECK_INT(host_lost(h), 0);
+	host_end(h);
+}
+
+TEST(signal_handlers_fire)
+{
+	struct ringset_config cfg = {.mode = CAIRN_MODE_DISCARD, .ring_bytes = 256 << 20};
+	struct host *h = ran(&cfg, "signals");
+
+	CHECK_INT(host_count(h, "test:signal"), host_sum(h, "test:total"));
+	CHECK_INT(host_lost(h), 0);
+	host_end(h);
+}
+
+TEST(fork_children_record)
+{
+	struct host *h = ran(NULL, "forks");
+
+	CHECK_INT(host_sum(h, "test:tick"), 20 * 5050 + 20 * 1000);
+	CHECK_INT(host_tids(h, "test:tick"), 21);
+	CHECK_INT(host_count_tid(h, "test:tick", h->program), 20);
+	CHECK_INT(host_lost(h), 0);
+	host_end(h);
+}
+
+TEST(raw_clone_child_records)
+{
+	struct host *h = ran(NULL, "raw-clone");
+
+	CHECK_INT(host_count(h, "test:rawchild"), 50);
+	CHECK_INT(host_count_tid(h, "test:rawchild", h->program), 0);
+	CHECK_INT(host_count_tid(h, "test:tick", h->program), 2);
+	CHECK_INT(host_lost(h), 0);
+	host_end(h);
+}
+
+TEST(task_on_a_borrowed_thread_area_is_counted)
+{
+	struct host *h = ran(NULL, "foreign");
+
+	CHECK_INT(host_count(h, "test:foreign"), 0);
+	CHECK_INT(h->lost[CAIRN_LOST_FOREIGN], 1);
+	CHECK_INT(host_count_tid(h, "test:tick", h->program), 2);
+	host_end(h);
+}
+
+TEST(daemon_goes_on)
+{
+	struct host *h = ran(NULL, "daemon");
+
+	CHECK_INT(host_sum(h, "test:tick"), 3);
+	CHECK_INT(host_tids(h, "test:tick"), 2);
+	host_end(h);
+}
+
+TEST(closing_all_descriptors_loses_nothing)
+{
+	struct host *h = started(NULL, "closes");
+
+	CHECK(host_serve_step(h));
+	host_switch(h, false);
+	host_switch(h, true);
+	host_go(h);
+	host_serve_end(h);
+	host_collect(h);
+	check_ended(h);
+	CHECK_INT(host_sum(h, "test:tick"), 3);
+	host_end(h);
+}
+
+TEST(exit_while_threads_fire)
+{
+	for (int i = 0; i < 10; i++) {
+		struct host *h = ran(NULL, "exits");
+
+		CHECK(host_count(h, "test:tick") > 0);
+		host_end(h);
+	}
+}
+
+TEST(plugins_come_and_go)
+{
+	struct ringset_config cfg = {.mode = CAIRN_MODE_DISCARD, .ring_bytes = 256 << 20};
+	struct host *h = ran(&cfg, "plugins");
+
+	CHECK_INT(host_count(h, "plugin:work"), 100);
+	CHECK_INT(host_sum(h, "plugin:work"), 99 * 100 / 2);
+	host_end(h);
+}
+
+TEST(switching_beside_threads_that_block_all_signals)
+{
+	struct host *h = started(NULL, "flips");
+
+	CHECK(host_serve_step(h));
+	for (int i = 0; i < 200; i++)
+		host_switch(h, i & 1);
+	CHECK_INT(h->peers[0].failed, 0);
+	host_go(h);
+	host_serve_end(h);
+	host_collect(h);
+	check_ended(h);
+	CHECK(host_count(h, "test:tick") > 0);
+	host_end(h);
+}
+
+TEST(disabled_means_nothing_more)
+{
+	struct host *h = started(NULL, "idle");
+
+	CHECK(host_serve_step(h));
+	host_switch(h, false);
+	host_go(h);
+	CHECK(host_serve_step(h));
+	host_go(h);
+	host_serve_end(h);
+	host_collect(h);
+	check_ended(h);
+	CHECK_INT(host_count(h, "test:tick"), 0);
+	host_end(h);
+}
+
+TEST(host_dies_and_another_takes_over)
+{
+	struct host *h = started(NULL, "takeover");
+	uint32_t last;
+
+	CHECK(host_serve_step(h));
+	host_die(h);
+	host_go(h);
+	CHECK(host_serve_step(h)); /* records without a host */
+	host_listen(h);
+	last = h->npeers;
+	while (h->npeers == last || !h->peers[last].have_events)
+		if (!host_serve_once(h))
+			break;
+	CHECK(h->peers[last].hello.flags & CAIRN_HELLO_AGAIN);
+	CHECK_INT(h->peers[last].haves, 1);
+	host_go(h);
+	CHECK(host_serve_step(h));
+	host_go(h);
+	host_serve_end(h);
+	host_collect(h);
+	check_ended(h);
+	CHECK_INT(host_sum(h, "test:tick"), 6);
+	CHECK_INT(host_lost(h), 0);
+	host_end(h);
+}
+
+TEST(closed_sets_leave_the_program_unharmed)
+{
+	struct host *h = started(NULL, "jumps");
+
+	CHECK(host_serve_step(h));
+	host_close_sets(h);
+	host_go(h);
+	CHECK(host_serve_step(h));
+	host_go(h);
+	host_serve_end(h);
+	host_collect(h);
+	check_ended(h);
+	CHECK_INT(host_count(h, "test:tick"), 100);
+	host_end(h);
+}
+
+TEST(large_payloads)
+{
+	struct ringset_config cfg = {.mode = CAIRN_MODE_DISCARD, .ring_bytes = 4 << 20};
+	struct host *h = ran(&cfg, "large");
+
+	CHECK_INT(host_count(h, "test:large"), 1);
+	CHECK_INT(host_lost(h), 0);
+	host_end(h);
+	h = ran(NULL, "large"); /* a block of 64 KiB holds it not */
+	CHECK_INT(host_count(h, "test:after"), 1);
+	CHECK_INT(h->lost[CAIRN_LOST_TOO_BIG] + host_count(h, "test:large"), 1);
+	host_end(h);
+}
+
+TEST(declined)
+{
+	static struct host h;
+	const char *argv[] = {program, "once", NULL};
+
+	host_start(&h, NULL);
+	h.decline = true;
+	host_run(&h, argv);
+	host_serve_end(&h);
+	check_ended(&h);
+	host_collect(&h);
+	CHECK_INT(host_count(&h, "test:tick"), 0);
+	CHECK_INT(h.npeers, 1);
+	host_end(&h);
+}
+
+TEST(full_rings_are_counted)
+{
+	struct ringset_config cfg = {.mode = CAIRN_MODE_DISCARD, .ring_bytes = 64 << 10};
+	struct host *h = ran(&cfg, "threads");
+
+	CHECK_INT(host_count(h, "test:tick") + h->lost[CAIRN_LOST_FULL], 8000);
+	host_end(h);
+}
+
+TEST(blocking_mode_gives_up)
+{
+	struct ringset_config cfg = {
+		.mode = CAIRN_MODE_BLOCK, .ring_bytes = 64 << 10, .block_ns = 1000000};
+	struct host *h = ran(&cfg, "threads");
+
+	CHECK_INT(host_count(h, "test:tick") + h->lost[CAIRN_LOST_TIMEOUT], 8000);
+	host_end(h);
+}
+
+TEST(threads_without_rseq)
+{
+	struct host *h;
+
+	setenv("GLIBC_TUNABLES", "glibc.pthread.rseq=0", 1);
+	h = ran(NULL, "threads");
+	unsetenv("GLIBC_TUNABLES");
+	CHECK_INT(host_count(h, "test:tick"), 8000);
+	CHECK_INT(host_tids(h, "test:tick"), 8);
+	CHECK_INT(host_lost(h), 0);
+	host_end(h);
+}
+
+TEST(under_valgrind)
+{
+	static struct host h;
+	const char *argv[] = {"valgrind", "-q", "--error-exitcode=9", program, "late", NULL};
+
+	if (system("valgrind --version >/dev/null 2>&1") != 0)
+		SKIP("no valgrind");
+	host_start(&h, NULL);
+	host_run(&h, argv);
+	CHECK(host_serve_step(&h)); /* 50 ms may be too short for valgrind */
+	while (!h.npeers || h.peers[0].acks < 3)
+		if (!host_serve_once(&h))
+			break;
+	host_go(&h);
+	host_serve_end(&h);
+	host_collect(&h);
+	check_ended(&h);
+	CHECK(h.peers[0].hello.flags & CAIRN_HELLO_NO_RSEQ);
+	CHECK_INT(host_count(&h, "test:tick"), 100);
+	CHECK_INT(host_lost(&h), 0);
+	host_end(&h);
+}
+
+TEST(static_program)
+{
+	const char *shared = program;
+	struct host *h;
+
+	program = static_program;
+	h = ran(NULL, "threads");
+	program = shared;
+	CHECK(h->peers[0].hello.flags & CAIRN_HELLO_STATIC);
+	CHECK_INT(host_count(h, "test:tick"), 8000);
+	CHECK_INT(host_lost(h), 0);
+	host_end(h);
+}
+
+__attribute__((constructor)) static void find_programs(void)
+{
+	program = getenv("TEST_PROGRAM");
+	static_program = getenv("TEST_STATIC_PROGRAM");
+}
+
+TEST_MAIN()
