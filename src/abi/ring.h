@@ -103,7 +103,7 @@ struct cairn_ringset_hdr { /* written by the host before it is shared, but for `
 	uint64_t meta_offset, meta_bytes;
 	uint64_t ctl_offset, data_offset;
 	uint64_t session_id; /* unique per host and session */
-	uint32_t channel_id; /* the stream class of its packets in the trace's metadata */
+	uint32_t channel_id; /* its packets are of stream class channel_id + 1; 0: state dump */
 	uint32_t domain_id; /* which sharing domain of the session */
 	uint32_t closed; /* host: != 0, writers stop (checked in each append) */
 	uint32_t perf_count;

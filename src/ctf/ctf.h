@@ -203,6 +203,13 @@ static inline uint64_t ctf_instance(
 		(uint64_t)(kind & 1) << 23 | (ring & 0x7fffff);
 }
 
+/* Streams of a session's trace: first the state dump, then its channels in order, so that the rings of
+ * a channel say by themselves which stream they are (recover). */
+static inline uint32_t ctf_stream_of_channel(uint32_t channel_id)
+{
+	return channel_id + 1;
+}
+
 /* Finds the tail of a whole packet (as in the file), if it has one of ours. lost: all
  * CAIRN_LOST_REASONS counts, zero where not said. */
 bool ctf_tail_find(const void *packet, size_t len, struct ctf_tail *ret, uint64_t *lost);

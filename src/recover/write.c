@@ -57,7 +57,7 @@ static int write_view(void *arg, const struct ring_view *view)
 {
 	struct writer *w = arg;
 	bool solo = w->hdr->kind == CAIRN_RING_SOLO;
-	struct ctf_packet p = {.stream = w->hdr->channel_id,
+	struct ctf_packet p = {.stream = ctf_stream_of_channel(w->hdr->channel_id),
 		.instance =
 			ctf_instance(w->hdr->channel_id, w->hdr->domain_id, w->hdr->kind, w->ring),
 		.cpu = solo ? CTF_NO_CPU : w->ring,

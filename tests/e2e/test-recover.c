@@ -36,6 +36,7 @@ static void make_metadata(struct buf *text)
 {
 	struct ctf_facts facts = {.uuid = {7, 7, 7}, .hostname = "h", .session = "s"};
 	struct ctf_clock clock = {.name = "monotonic", .freq = 1000000000};
+	struct ctf_stream state = {.kind = CTF_STREAM_STATE, .name = "state"};
 	struct ctf_stream stream = {.name = "c", .contexts = 1u << CAIRN_CTX_TID};
 	AUTO(buf) struct buf desc = {0};
 	struct ctf_text_pos pos = {0};
@@ -48,6 +49,7 @@ static void make_metadata(struct buf *text)
 	ctf_make_field(&m, "n", CAIRN_KIND_UINT, CAIRN_FORM_ONE, 4, 0, 0);
 	CHECK_INT(ctf_make_done(&m, &desc), 0);
 	CHECK_INT(ctf_trace_new(&facts, &clock, &t), 0);
+	CHECK_INT(ctf_trace_add_stream(t, &state, &id), 0);
 	CHECK_INT(ctf_trace_add_stream(t, &stream, &id), 0); /* two channels, alike */
 	CHECK_INT(ctf_trace_add_event(t, id, desc.data, desc.len, &added, NULL), 1);
 	CHECK_INT(ctf_trace_add_stream(t, &stream, &id), 0);
