@@ -1,0 +1,245 @@
+/* A place that a trace is written to: a directory with one file a stream, or one byte stream.
+ *
+ * A packet is written at the end of the last whole one. If that fails (disk full, quota, short
+ * write), the file is cut back to its last whole packet, the caller counts the events as lost,
+ * and the next packet tries again: a full disk that gets room goes on with a gap that is counted.
+ */
+#include "session/session-impl.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+void place_init(struct place *p)
+{
+	*p = (struct place){.dirfd = -1, .stream_fd = -1, .meta_fd = -1};
+}
+
+void place_done(struct place *p)
+{
+	auto_fd(&p->dirfd);
+	auto_fd(&p->meta_fd);
+	free(p->dir);
+	place_init(p);
+}
+
+/* Gives a file or directory to the session's owner, if that is not us. */
+static void give(const struct session *s, int fd)
+{
+	if (s->uid != s->host->uid)
+		(void)fchown(fd, s->uid, s->gid); /* not fatal: root can still read it */
+}
+
+static bool dir_is_empty(int dirfd)
+{
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO(dir) DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *e;
+
+	if (!d && fd >= 0)
+		(void)close(fd);
+	while (d && (e = readdir(d))) {
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			return false;
+	}
+	return true;
+}
+
+int place_open(struct session *s, struct place *p, const char *dir, struct error *err)
+{
+	mode_t mode = s->uid == s->host->uid ? 0777 : 0700;
+	int r = mkdir_p(dir, mode);
+
+	if (r == 0) {
+		p->dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		r = p->dirfd < 0 ? -errno : 0;
+	}
+	if (r < 0) {
+		(void)error_set(
+			err, r, "cannot make the trace directory %s: %s", dir, strerror(-r));
+		if (r == -ENOSPC)
+			error_hint(err, "the disk is full");
+		return r;
+	}
+	if (!dir_is_empty(p->dirfd)) {
+		(void)error_set(err, -EEXIST, "the directory %s is not empty", dir);
+		error_hint(err, "choose another one, or remove it");
+		return -EEXIST;
+	}
+	give(s, p->dirfd);
+	p->dir = strdup(dir);
+	return p->dir ? 0 : error_set(err, -ENOMEM, "no memory for a trace");
+}
+
+int place_create(const struct session *s, const struct place *p, const char *name)
+{
+	int fd = openat(p->dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+
+	if (fd < 0)
+		return -errno;
+	give(s, fd);
+	return fd;
+}
+
+/* Writes everything to a pipe, socket or line. SIGPIPE is kept from the process: whoever embeds
+ * us has not asked for it. */
+static int write_stream(int fd, struct iovec *iov, int n)
+{
+	sigset_t pipe, old, pending;
+	const struct timespec no_time = {0};
+	int r = 0;
+
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	sigpending(&pending);
+	bool was_pending = sigismember(&pending, SIGPIPE);
+
+	pthread_sigmask(SIG_BLOCK, &pipe, &old);
+	for (int i = 0; i < n && r == 0; i++)
+		r = write_all(fd, iov[i].iov_base, iov[i].iov_len);
+	if (r == -EPIPE && !was_pending)
+		while (sigtimedwait(&pipe, NULL, &no_time) < 0 && errno == EINTR)
+			;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return r;
+}
+
+/* Writes at the given offset: 0 or -errno; then nothing of it is in the file. */
+static int write_at(int fd, struct iovec *iov, int n, uint64_t offset)
+{
+	uint64_t at = offset;
+
+	while (n) {
+		ssize_t w = pwritev(fd, iov, n, (off_t)at);
+
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w <= 0) {
+			int r = w < 0 ? -errno : -ENOSPC;
+
+			(void)ftruncate(fd, (off_t)offset); /* readers cope with a cut packet */
+			return r;
+		}
+		at += (uint64_t)w;
+		while (n && (size_t)w >= iov->iov_len) {
+			w -= (ssize_t)iov->iov_len;
+			iov++;
+			n--;
+		}
+		if (n) {
+			iov->iov_base = (char *)iov->iov_base + w;
+			iov->iov_len -= (size_t)w;
+		}
+	}
+	return 0;
+}
+
+int place_write_packet(const struct place *p, struct stream *st, const struct ctf_frame *f)
+{
+	struct iovec iov[3] = {
+		{(void *)f->head, f->head_len},
+		{(void *)f->body, f->body_len},
+		{(void *)f->tail, f->tail_len},
+	};
+	int r;
+
+	if (p->stream_fd >= 0)
+		r = write_stream(p->stream_fd, iov, 3);
+	else if (st->fd < 0)
+		r = st->fd;
+	else
+		r = write_at(st->fd, iov, 3, st->offset);
+	if (r == 0) {
+		st->offset += f->total;
+		st->seq++;
+	}
+	return r;
+}
+
+/* Brings the metadata at p up to `text`, of which it has the first p->meta_bytes. */
+int place_write_metadata(const struct session *s, struct place *p, const struct buf *text)
+{
+	AUTO(buf) struct buf packets = {0};
+	struct iovec iov;
+	int r = 0;
+
+	if (text->len <= p->meta_bytes || (p->dirfd < 0 && p->stream_fd < 0))
+		return 0;
+	iov = (struct iovec){text->data + p->meta_bytes, text->len - p->meta_bytes};
+	if (p->stream_fd >= 0) {
+		ctf_stream_metadata(s->output->trace, s->ctf_version == 2 ? CTF_2 : CTF_1_8,
+			iov.iov_base, iov.iov_len, &packets);
+		iov = (struct iovec){packets.data, packets.len};
+		r = packets.err ? packets.err : write_stream(p->stream_fd, &iov, 1);
+	} else {
+		if (p->meta_fd < 0)
+			r = p->meta_fd = place_create(s, p, "metadata");
+		if (r >= 0)
+			r = write_at(p->meta_fd, &iov, 1, p->meta_bytes);
+	}
+	if (r == 0)
+		p->meta_bytes = text->len;
+	return r;
+}
+
+/* Replaces the metadata file in one step. */
+int place_replace_metadata(const struct session *s, struct place *p, const struct buf *text)
+{
+	struct iovec iov = {text->data, text->len};
+	int fd, r;
+
+	if (p->dirfd < 0)
+		return 0;
+	fd = place_create(s, p, ".metadata.new");
+	if (fd < 0)
+		return fd;
+	r = write_at(fd, &iov, 1, 0);
+	if (r == 0 && renameat(p->dirfd, ".metadata.new", p->dirfd, "metadata") < 0)
+		r = -errno;
+	if (r < 0) {
+		(void)unlinkat(p->dirfd, ".metadata.new", 0); /* the old one is still good */
+		(void)close(fd);
+		return r;
+	}
+	auto_fd(&p->meta_fd);
+	p->meta_fd = fd;
+	p->meta_bytes = text->len;
+	return 0;
+}
+
+/* Moves all files of p into its new sub-directory `name`, which p then is. */
+int place_move_down(struct session *s, struct place *p, const char *name)
+{
+	char path[4096];
+	int fd = openat(p->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), sub;
+	AUTO(dir) DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *e;
+
+	if (!d || mkdirat(p->dirfd, name, 0777) < 0)
+		return -errno;
+	sub = openat(p->dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (sub < 0)
+		return -errno;
+	give(s, sub);
+	while ((e = readdir(d))) {
+		if (e->d_type != DT_DIR && renameat(p->dirfd, e->d_name, sub, e->d_name) < 0) {
+			int r = -errno;
+
+			(void)close(sub);
+			return r;
+		}
+	}
+	(void)snprintf(path, sizeof(path), "%s/%s", p->dir, name);
+	free(p->dir);
+	p->dir = strdup(path);
+	auto_fd(&p->dirfd);
+	p->dirfd = sub;
+	return p->dir ? 0 : -ENOMEM;
+}
