@@ -104,14 +104,15 @@ static long map_at(uint8_t *at, uint64_t bytes, int prot, int fd, uint64_t offse
 	return SYS_IS_ERR(p) ? p : 0;
 }
 
+/* Header and metadata (so that a core file of this process decodes), control pages, data. */
 static int map_all(struct rt_area *a, int fd, const struct cairn_ringset_hdr *h)
 {
 	uint64_t ctl_bytes = (uint64_t)h->nrings * PAGE;
-	uint8_t *data = a->base + PAGE + ctl_bytes;
-	long err = map_at(a->base, PAGE, PROT_READ, fd, 0);
+	uint8_t *ctl = a->base + h->ctl_offset, *data = ctl + ctl_bytes;
+	long err = map_at(a->base, h->ctl_offset, PROT_READ, fd, 0);
 
 	if (!err)
-		err = map_at(a->base + PAGE, ctl_bytes, PROT_READ | PROT_WRITE, fd, h->ctl_offset);
+		err = map_at(ctl, ctl_bytes, PROT_READ | PROT_WRITE, fd, h->ctl_offset);
 	for (uint32_t i = 0; i < h->nrings && !err; i++) {
 		uint64_t offset = h->data_offset + i * h->ring_bytes;
 
@@ -140,7 +141,7 @@ static struct ring_set_producer *make_producer(
 	const struct cairn_ringset_hdr *h, const struct rt_area *a)
 {
 	struct ring_set_producer *p = rt_alloc(sizeof(*p) + h->nrings * sizeof(p->rings[0]));
-	uint8_t *ctl = a->base + PAGE, *data = ctl + (uint64_t)h->nrings * PAGE;
+	uint8_t *ctl = a->base + h->ctl_offset, *data = ctl + (uint64_t)h->nrings * PAGE;
 
 	if (!p)
 		return NULL;
@@ -192,7 +193,7 @@ static int set_map(
 	int err;
 
 	s->stall = rt_alloc(h->nrings * sizeof(uint64_t));
-	s->area = area_get(PAGE + h->nrings * (PAGE + 2 * h->ring_bytes));
+	s->area = area_get(h->ctl_offset + h->nrings * (PAGE + 2 * h->ring_bytes));
 	if (!s->stall || !s->area)
 		return -12 /* ENOMEM */;
 	err = map_all(s->area, fd, h);
