@@ -1,0 +1,191 @@
+/* A trace from a pipe: packets of all streams one after the other, and between them packets with
+ * more metadata. Each data packet goes to the queue of its stream (stream_id and
+ * stream_instance_id); they wait there for their order in time.
+ */
+#include "reader/reader-impl.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CHUNK (256u << 10)
+#define PACKET_MAX (2ull << 30)
+
+void pipe_done(struct cairn_reader *r)
+{
+	free(r->pipe.buf);
+	free(r->pipe.slots);
+}
+
+static int damaged(struct error *err, const char *what)
+{
+	error_set(err, -EIO, "the input is damaged: %s", what);
+	error_hint(err, "a trace in its streamed form is expected, as cairn record -o - writes it");
+	return -EIO;
+}
+
+static int take_metadata(
+	struct cairn_reader *r, const uint8_t *p, size_t n, size_t *ret_used, struct error *err)
+{
+	AUTO(buf) struct buf text = {0};
+	uint32_t size;
+	int e;
+
+	*ret_used = 0;
+	if (n < CTFR_META_HEADER)
+		return 0;
+	memcpy(&size, p + 28, sizeof(size));
+	if (p[0] != (CTFR_META_MAGIC & 0xff))
+		size = __builtin_bswap32(size);
+	if (size / 8 > n)
+		return size / 8 > CTFR_MAX_META ? damaged(err, "metadata is too large") : 0;
+	/* up to the first packet that is no metadata */
+	e = ctfr_unpack(p, size / 8, &text, ret_used, err);
+	if (e < 0)
+		return e;
+	if (*ret_used == 0)
+		return damaged(err, "a packet of metadata without a size");
+	return ctfr_meta_feed(&r->traces->meta, text.data ? text.data : "", text.len, false, err);
+}
+
+static struct stream *stream_for(struct cairn_reader *r, const struct packet_head *h)
+{
+	bool has = h->seen & 1u << CTFR_ROLE_INSTANCE_ID;
+	uint64_t instance = has ? h->roles[CTFR_ROLE_INSTANCE_ID] : UINT64_MAX;
+	struct stream *s;
+
+	for (size_t i = 0; i < r->nstreams; i++)
+		if (r->streams[i]->info.class_id == h->cls->id &&
+			r->streams[i]->info.instance_id == instance)
+			return r->streams[i];
+	if (r->nstreams > 65536)
+		return NULL;
+	s = stream_new(r);
+	if (!s)
+		return NULL;
+	s->trace = r->traces;
+	s->state = STREAM_WAIT;
+	s->info.trace = &r->traces->meta.pub;
+	s->info.class_id = h->cls->id;
+	s->info.instance_id = instance;
+	return reader_add_stream(r, s) < 0 ? NULL : s;
+}
+
+static int queue_packet(struct cairn_reader *r, const struct packet_head *h, const uint8_t *p,
+	size_t n, struct error *err)
+{
+	struct stream *s = stream_for(r, h);
+	struct packet *q = s ? malloc(sizeof(*q) + n + CTFR_SLACK) : NULL;
+
+	if (!q)
+		return error_set(err, -ENOMEM, "no memory for a packet of %zu bytes", n);
+	q->next = NULL;
+	q->bytes = n;
+	memcpy(q->data, p, n);
+	memset(q->data + n, 0, CTFR_SLACK);
+	if (!s->queue)
+		s->queue_tail = &s->queue;
+	*s->queue_tail = q;
+	s->queue_tail = &q->next;
+	r->pipe.held += n;
+	if (h->end_ns != INT64_MIN && h->end_ns > r->newest_ns)
+		r->newest_ns = h->end_ns;
+	return reader_wake(r, s);
+}
+
+/* One data packet, or at the end of the input what there is of it. */
+static int take_data(
+	struct cairn_reader *r, const uint8_t *p, size_t n, size_t *ret_used, struct error *err)
+{
+	struct trace *t = r->traces;
+	struct packet_head h;
+	uint64_t *slots;
+	int e;
+
+	*ret_used = 0;
+	if (!t->meta.has_trace)
+		return damaged(err, "it does not begin with metadata");
+	slots = realloc(r->pipe.slots, t->meta.nslots * sizeof(*slots));
+	if (!slots)
+		return error_set(err, -ENOMEM, "no memory");
+	r->pipe.slots = slots;
+	memset(slots, 0, t->meta.nslots * sizeof(*slots));
+	memcpy(slots, t->meta.env_slots, sizeof(t->meta.env_slots));
+	e = packet_head(t, p, n, slots, &h);
+	if (e == -CTFR_SHORT && n < (1u << 20))
+		return 0;
+	if (e == -CTFR_SHORT)
+		return damaged(err, "the head of a packet has no end");
+	if (e < 0)
+		return damaged(err, h.why);
+	if (!(h.seen & 1u << CTFR_ROLE_MAGIC))
+		return damaged(err, "its packets have no magic number");
+	if (h.bytes == 0 || h.bytes > PACKET_MAX)
+		return damaged(err, "a packet without a size, or too large");
+	if (h.bytes > n && !r->pipe.eof)
+		return 0;
+	*ret_used = (size_t)MIN(h.bytes, (uint64_t)n);
+	return queue_packet(r, &h, p, *ret_used, err);
+}
+
+/* Takes all whole packets of the buffer. */
+static int take_packets(struct cairn_reader *r, struct error *err)
+{
+	struct pipe *in = &r->pipe;
+	size_t at = 0;
+	int e = 0;
+
+	while (e == 0 && in->len - at >= 4) {
+		size_t used = 0;
+
+		if (ctfr_is_packetized(in->buf + at, in->len - at))
+			e = take_metadata(r, in->buf + at, in->len - at, &used, err);
+		else
+			e = take_data(r, in->buf + at, in->len - at, &used, err);
+		if (used == 0)
+			break;
+		at += used;
+	}
+	memmove(in->buf, in->buf + at, in->len - at);
+	in->len -= at;
+	memset(in->buf + in->len, 0, CTFR_SLACK);
+	return e;
+}
+
+int pipe_pump(struct cairn_reader *r, struct error *err)
+{
+	struct pipe *in = &r->pipe;
+	struct pollfd pfd = {.fd = r->fd, .events = POLLIN};
+	ssize_t got;
+	int e;
+
+	if (in->eof)
+		return 0;
+	e = poll(&pfd, 1, 0);
+	if (e == 0 || (e < 0 && errno == EINTR))
+		return 0;
+	if (in->cap - in->len < CHUNK) {
+		size_t cap = MAX(in->cap * 2, 2 * (size_t)CHUNK);
+		uint8_t *grown = realloc(in->buf, cap + CTFR_SLACK);
+
+		if (!grown)
+			return error_set(err, -ENOMEM, "no memory for a packet");
+		in->buf = grown;
+		in->cap = cap;
+	}
+	got = read(r->fd, in->buf + in->len, MIN(in->cap - in->len, 4 * (size_t)CHUNK));
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (got < 0)
+		return error_set(err, -EIO, "cannot read the input: %s", strerror(errno));
+	in->eof = got == 0;
+	in->len += (size_t)got;
+	memset(in->buf + in->len, 0, CTFR_SLACK);
+	in->last_data_ns = now_ns(CLOCK_MONOTONIC);
+	e = take_packets(r, err);
+	return e < 0 ? e : 1;
+}
