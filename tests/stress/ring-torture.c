@@ -72,15 +72,16 @@ static uint64_t random64(void)
 struct record {
 	uint32_t len, stream;
 	uint64_t seq;
-	uint64_t fill[64]; /* the last word before len is a checksum */
+	uint8_t fill
+		[520]; /* the last 8 bytes before len are a checksum; 8 more are read by copying */
 };
 
 static uint64_t checksum(const uint8_t *p, uint32_t len)
 {
 	uint64_t sum = len;
 
-	for (uint32_t i = 0; i + 8 <= len; i += 8)
-		sum = (sum ^ decode_bytes(p + i, 8)) * 0x9e3779b97f4a7c15u;
+	for (uint32_t i = 0; i < len; i++)
+		sum = (sum ^ p[i]) * 0x100000001b3u;
 	return sum;
 }
 
@@ -89,14 +90,14 @@ static uint32_t solo_busy;
 
 static void make_record(struct record *r, uint32_t stream, uint64_t seq)
 {
-	uint32_t words = (uint32_t)((seq * 2654435761u >> 7) % 60);
+	uint32_t fill = (uint32_t)((seq * 2654435761u >> 7) % 480);
 	uint64_t sum;
 
-	r->len = 16 + 8 * words + 8;
+	r->len = 16 + fill + 8;
 	r->stream = stream;
 	r->seq = seq;
-	for (uint32_t i = 0; i < words; i++)
-		r->fill[i] = seq + i;
+	for (uint32_t i = 0; i < fill; i++)
+		r->fill[i] = (uint8_t)(seq + i);
 	sum = checksum((const uint8_t *)r, r->len - 8);
 	memcpy((uint8_t *)r + r->len - 8, &sum, 8);
 }
