@@ -34,15 +34,14 @@ static int write_view(void *arg, const struct ring_view *v)
 	uint64_t ts = v->begin_ts;
 	struct ctf_frame f;
 
-	for (const uint8_t *at = v->data; v->len && at < v->data + v->len;
-		at += 12 /* the body */) {
+	for (const uint8_t *at = v->data; v->len && at < v->data + v->len;) {
 		struct decoded d = decode_header(at, ts);
 
 		CHECK(w->nexpected < MAX_EVENTS);
 		ts = w->expected[w->nexpected][0] = d.ts;
 		w->expected[w->nexpected++][1] = decode_bytes(d.body, 4);
 		w->forms[d.form]++;
-		at = d.body;
+		at = d.body + 12;
 	}
 	ctf_frame(w->trace, &p, &f);
 	CHECK_INT(write_all(w->fd, f.head, f.head_len), 0);
@@ -123,6 +122,7 @@ static void fill_and_take(struct writer *w, enum cairn_ring_mode mode)
 		ring_release(s, 0);
 	}
 	CHECK(ring_snapshot(s, 0, write_view, w) > 0);
+	free(set);
 	ringset_free(s);
 	close(w->fd);
 }
