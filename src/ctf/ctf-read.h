@@ -247,6 +247,9 @@ int ctfr_unpack(const void *p, size_t n, struct buf *text, size_t *ret_used, str
 int ctfr_plan_trace(struct ctfr_meta *m, struct error *err);
 int ctfr_plan_stream(struct ctfr_meta *m, struct ctfr_stream *s, struct error *err);
 int ctfr_plan_event(struct ctfr_meta *m, struct ctfr_event *e, struct error *err);
+/* Names a planned event and adds it to its trace and stream; 0 or -ENOMEM (decode-classes.c). */
+int ctfr_class_add(struct ctfr_meta *m, struct ctfr_event *e);
+bool ctfr_has_slots(const struct ctfr_node *n); /* others refer to it or its members */
 void ctfr_program_header(struct ctfr_stream *s);
 int ctfr_program_event(struct ctfr_meta *m, struct ctfr_event *e);
 

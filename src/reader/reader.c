@@ -162,6 +162,9 @@ static int open_paths(struct cairn_reader *r, struct error *err)
 		error_where(err, "%s", r->paths[0]);
 		return -ENOENT;
 	}
+	r->nheap = 0; /* files found later may have come first in their streams */
+	for (size_t i = 0; i < r->nstreams; i++)
+		heap_push(r, r->streams[i]);
 	if (r->begin_ns != INT64_MIN)
 		e = seek_all(r, r->begin_ns);
 	return e < 0 ? error_set(err, e, "no memory for the reader") : 0;

@@ -120,11 +120,19 @@ static void print(const struct cairn_value *v)
 	case CAIRN_VALUE_STRUCT: print_members(v->members, v->count); break;
 	case CAIRN_VALUE_ARRAY: print_array(v); break;
 	case CAIRN_VALUE_VARIANT:
-		printf("{ %s = ", v->members[0].name);
+		printf("{ ");
 		print(&v->members[0]);
 		printf(" }");
 		break;
 	}
+}
+
+static const struct cairn_fact *fact(const struct cairn_trace *t, const char *name)
+{
+	for (size_t i = 0; i < t->nfacts; i++)
+		if (strcmp(t->facts[i].name, name) == 0)
+			return &t->facts[i];
+	return NULL;
 }
 
 static void print_packet(const struct cairn_event *ev)
@@ -150,6 +158,22 @@ static void print_packet(const struct cairn_event *ev)
 	printf(shown ? " }," : "},");
 }
 
+/* "host:process:(pid) ", as far as the trace says. */
+static void print_source(const struct cairn_trace *t)
+{
+	const struct cairn_fact *host = fact(t, "hostname"), *name = fact(t, "procname");
+	const struct cairn_fact *pid = fact(t, "vpid");
+
+	if (host)
+		printf("%s", host->text);
+	if (name)
+		printf("%s%s", host ? ":" : "", name->text);
+	if (pid)
+		printf("%s(%" PRId64 ")", host || name ? ":" : "", pid->number);
+	if (host || name || pid)
+		putchar(' ');
+}
+
 static void print_event(const struct cairn_event *ev)
 {
 	const struct cairn_trace *t = ev->stream->trace;
@@ -159,15 +183,20 @@ static void print_event(const struct cairn_event *ev)
 	if (!(ev->flags & CAIRN_EVENT_NO_TIME))
 		printf("[%" PRId64 ".%09" PRId64 "] ", ev->time_ns / 1000000000,
 			ev->time_ns % 1000000000);
-	for (size_t i = 0; i < t->nfacts; i++)
-		if (strcmp(t->facts[i].name, "hostname") == 0 && t->facts[i].text)
-			printf("%s ", t->facts[i].text);
+	print_source(t);
 	printf("%s:", ev->cls->name);
 	print_packet(ev);
 	v = cairn_event_contexts(ev, &n);
-	if (n) {
+	size_t of_stream = ev->cls->stream_context ? ev->cls->stream_context->nmembers : 0;
+
+	if (n && of_stream) {
 		printf(" ");
-		print_members(v, n);
+		print_members(v, of_stream);
+		printf(",");
+	}
+	if (n > of_stream) {
+		printf(" ");
+		print_members(v + of_stream, n - of_stream);
 		printf(",");
 	}
 	v = cairn_event_fields(ev, &n);
