@@ -401,15 +401,28 @@ static void line_babeltrace(
 
 /* ---- JSON ---- */
 
-static void json_members(struct out *o, const struct cairn_value *v, size_t n)
+/* Contexts but those that are members of the object itself. */
+static void json_contexts(struct out *o, const struct cairn_value *v, size_t n)
 {
+	static const char *const shown[] = {
+		"tid", "vtid", "pid", "vpid", "tgid", "comm", "procname"};
+	bool first = true;
+
 	for (size_t i = 0; i < n; i++) {
-		if (i)
-			out_char(o, ',');
-		out_json(o, v[i].name ? v[i].name : "", v[i].name ? strlen(v[i].name) : 0);
+		const char *name = v[i].name ? v[i].name : "";
+		size_t s = 0;
+
+		while (s < ARRAY_SIZE(shown) && strcmp(shown[s], name) != 0)
+			s++;
+		if (s < ARRAY_SIZE(shown))
+			continue;
+		out_str(o, first ? ",\"context\":{" : ",");
+		first = false;
+		out_json(o, name, strlen(name));
 		out_char(o, ':');
 		value_json(o, &v[i]);
 	}
+	out_str(o, first ? "" : "}");
 }
 
 static void number_or_null(struct out *o, const char *key, int64_t n)
@@ -453,11 +466,8 @@ static void line_json(struct view *v, const struct view_class *c, const struct c
 	}
 	out_char(o, '}');
 	values = cairn_event_contexts(ev, &n);
-	if (values && n) {
-		out_str(o, ",\"context\":{");
-		json_members(o, values, n);
-		out_char(o, '}');
-	}
+	if (values)
+		json_contexts(o, values, n);
 	out_str(o, ev->flags & CAIRN_EVENT_LATE ? ",\"late\":true}\n" : "}\n");
 }
 

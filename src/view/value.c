@@ -16,11 +16,18 @@ static void binary(struct out *o, uint64_t v)
 	out_wrote(o, p);
 }
 
-/* An integer in a base other than 10: its bits, so that -1 in 32 bits is 0xffffffff. */
-static void in_base(struct out *o, const struct cairn_value *v)
+/* The bits of an integer, so that -1 in 32 bits is 0xffffffff. */
+static uint64_t bits_of(const struct cairn_value *v)
 {
 	uint32_t bits = v->type->bits;
-	uint64_t u = bits < 64 ? v->u & ((UINT64_C(1) << bits) - 1) : v->u;
+
+	return bits < 64 ? v->u & ((UINT64_C(1) << bits) - 1) : v->u;
+}
+
+/* An integer in a base other than 10. */
+static void in_base(struct out *o, const struct cairn_value *v)
+{
+	uint64_t u = bits_of(v);
 
 	if (v->type->base == 16)
 		out_hex(o, u);
@@ -164,6 +171,10 @@ static void scalar_babeltrace(struct out *o, const struct cairn_value *v)
 {
 	const char *label;
 
+	if (v->type && v->type->base == 16 && v->type->kind == CAIRN_TYPE_INT) {
+		out_printf(o, "0x%llX", (unsigned long long)bits_of(v));
+		return;
+	}
 	if (!v->type || v->type->kind != CAIRN_TYPE_ENUM) {
 		integer(o, v);
 		return;
@@ -192,7 +203,7 @@ static void babeltrace(struct out *o, const struct cairn_value *v, int depth)
 	switch (v->kind) {
 	case CAIRN_VALUE_UINT:
 	case CAIRN_VALUE_INT: scalar_babeltrace(o, v); return;
-	case CAIRN_VALUE_FLOAT: out_double(o, v->d); return;
+	case CAIRN_VALUE_FLOAT: out_printf(o, "%g", v->d); return;
 	case CAIRN_VALUE_STRING: quoted(o, v->str, v->count, true); return;
 	case CAIRN_VALUE_BYTES:
 		out_char(o, '[');
