@@ -13,7 +13,7 @@ enum { MESSAGE_MAX = 8192 };
 
 struct piece { /* text with its length */
 	char *text; /* owned by the class's buffer */
-	uint32_t len;
+	uint32_t len; /* of a field, 0: not shown */
 };
 
 struct view_class {
@@ -104,6 +104,19 @@ static void safe(struct buf *b, const char *s)
 	}
 }
 
+/* The length that stands before a sequence "x" as "_x_length" (Cairn, LTTng) says nothing new. */
+static bool is_length(const struct cairn_type *fields, uint32_t i)
+{
+	const char *name = fields->members[i]->name, *next;
+	size_t n;
+
+	if (i + 1 >= fields->nmembers || !name || !(next = fields->members[i + 1]->name))
+		return false;
+	n = strlen(next);
+	return fields->members[i + 1]->kind == CAIRN_TYPE_SEQUENCE && name[0] == '_' &&
+		strncmp(name + 1, next, n) == 0 && strcmp(name + 1 + n, "_length") == 0;
+}
+
 /* The texts of a class one after the other in c->text; at[] gets where each ends. */
 static void class_text(
 	const struct view *v, struct view_class *c, const struct cairn_event_class *cls, size_t *at)
@@ -123,9 +136,12 @@ static void class_text(
 	for (uint32_t i = 0; i < c->nfields; i++) {
 		const char *name = cls->fields->members[i]->name;
 
+		at[i + 1] = b->len;
 		name = name ? name : "";
+		if (is_length(cls->fields, i))
+			continue;
 		if (v->style == VIEW_JSON) {
-			buf_str(b, i ? "," : "");
+			buf_str(b, b->len > at[0] ? "," : "");
 			buf_json_str(b, name, strlen(name));
 			buf_char(b, ':');
 		} else {
@@ -303,6 +319,8 @@ static void line_trace(struct view *v, const struct view_class *c, const struct 
 		fields = cairn_event_fields(ev, &n);
 		n = MIN(n, c->nfields);
 		for (size_t i = 0; i < n; i++) {
+			if (!c->fields[i].len)
+				continue;
 			out_bytes(o, c->fields[i].text, c->fields[i].len);
 			value_text(o, &fields[i]);
 		}
@@ -461,6 +479,8 @@ static void line_json(struct view *v, const struct view_class *c, const struct c
 	values = cairn_event_fields(ev, &n);
 	n = values ? MIN(n, c->nfields) : 0;
 	for (size_t i = 0; i < n; i++) {
+		if (!c->fields[i].len)
+			continue;
 		out_bytes(o, c->fields[i].text, c->fields[i].len);
 		value_json(o, &values[i]);
 	}
