@@ -22,15 +22,18 @@ static int refuse_one(struct cairn_host *h, int listen_fd, int why)
 {
 	int fd;
 
-	host_say(h, "a program could not be traced: %s (raise the limit of open files, ulimit -n)",
-		strerror(why));
 	if (h->spare_fd < 0)
 		return 0;
 	auto_fd(&h->spare_fd);
 	h->spare_fd = -1;
 	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd >= 0)
+	if (fd >= 0) {
 		(void)close(fd);
+		host_say(h,
+			"a program could not be traced: %s (raise the limit of open files, "
+			"ulimit -n)",
+			strerror(why));
+	}
 	h->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	return fd >= 0;
 }

@@ -135,6 +135,7 @@ void session_free(struct session *s)
 	for (size_t i = 0; i < s->nrules; i++)
 		rule_done(&s->rules[i]);
 	free(s->channels);
+	free(s->rsets);
 	free(s->rules);
 	free(s->pids);
 	free(s->command);
