@@ -3,10 +3,9 @@
  * What trace.h does in C: types by _Generic, and a function to stage each event.
  * Included by trace.h only; nothing here is an interface.
  *
- * The values of a site's fields are passed to a function of its own, so that neither the staging
- * buffer nor an address taken spoils the code around the site. With gcc that is a nested function
- * (which uses nothing of the outer one, so there is no trampoline). clang has none: it stages in
- * the cold block itself.
+ * With gcc each site has a staging function of its own: a nested one, which uses nothing of the
+ * outer function, so that there is no trampoline. clang has none, and gcc makes a trampoline if
+ * it does not optimise: there one function stages all, by a list of steps kept beside the slot.
  */
 #ifndef CAIRN_TRACE_C_H
 #define CAIRN_TRACE_C_H
@@ -97,8 +96,9 @@
 		sizeof(CAIRN_DECAY_(e)) <= 8)
 #define CAIRN_IS_INTEGER_(e) (CAIRN_SCALAR_(e) <= CAIRN_KIND_CHAR)
 #define CAIRN_ASSERT_cairnval(i, name, e) \
-	_Static_assert( \
-		CAIRN_IS_ARRAY_(e) ? CAIRN_IS_SCALAR_(CAIRN_ELEM_(e)) : CAIRN_IS_SCALAR_(e), \
+	_Static_assert(CAIRN_IS_ARRAY_(e) \
+			? CAIRN_IS_SCALAR_(CAIRN_ELEM_(e)) && !CAIRN_IS_ARRAY_(CAIRN_ELEM_(e)) \
+			: CAIRN_IS_SCALAR_(e), \
 		CAIRN_WHY_);
 #define CAIRN_ASSERT_cairnhex(i, name, e) CAIRN_ASSERT_cairnval(i, name, e)
 #define CAIRN_ASSERT_cairnseq(i, name, p, n) \
@@ -107,7 +107,62 @@
 #define CAIRN_ASSERT_cairnenum(i, name, e, n, labels, values) \
 	_Static_assert(!CAIRN_IS_ARRAY_(e) && CAIRN_IS_INTEGER_(e), "a CAIRN_ENUM is an integer");
 
-/* ---- staging ---- */
+/* ---- what is passed to the staging function: words ---- */
+
+#define CAIRN_BITS_(e) \
+	__extension__({ \
+		CAIRN_DECAY_(e) cairn_value_ = CAIRN_TO_DECAY_(e); \
+		uint64_t cairn_bits_ = 0; \
+		__builtin_memcpy(&cairn_bits_, &cairn_value_, sizeof(cairn_value_)); \
+		cairn_bits_; \
+	})
+#define CAIRN_LOCAL_cairnval(i, name, e) uint64_t cairn_w##i##_ = CAIRN_BITS_(e);
+#define CAIRN_LOCAL_cairnhex(i, name, e) CAIRN_LOCAL_cairnval(i, name, e)
+#define CAIRN_LOCAL_cairnseq(i, name, p, n) \
+	uint64_t cairn_w##i##_ = (uint64_t)(p), cairn_n##i##_ = (uint64_t)(n);
+#define CAIRN_LOCAL_cairnbytes(i, name, p, n) CAIRN_LOCAL_cairnseq(i, name, p, n)
+#define CAIRN_LOCAL_cairnenum(i, name, e, n, labels, values) CAIRN_LOCAL_cairnval(i, name, e)
+
+/* ---- staging, by steps ---- */
+
+struct cairn_step {
+	uint32_t kind; /* enum cairn_step_kind */
+	uint32_t n;
+};
+enum cairn_step_kind {
+	CAIRN_STEP_WORD, /* n bytes of the word */
+	CAIRN_STEP_ARRAY, /* n bytes from where it points */
+	CAIRN_STEP_STRING,
+	CAIRN_STEP_TEXT, /* a string of at most n bytes */
+	CAIRN_STEP_SEQUENCE, /* of scalars of n bytes; their number is the next word */
+};
+
+/* As CAIRN_ON_STEP_(kind, n) has it. */
+#define CAIRN_STEP_cairnval(i, name, e) \
+	CAIRN_ON_STEP_(CAIRN_IS_TEXT_(e)     ? CAIRN_STEP_TEXT \
+			: CAIRN_IS_STR_(e)   ? CAIRN_STEP_STRING \
+			: CAIRN_IS_ARRAY_(e) ? CAIRN_STEP_ARRAY \
+					     : CAIRN_STEP_WORD, \
+		CAIRN_IS_ARRAY_(e) ? sizeof(__typeof__(e)) : sizeof(CAIRN_DECAY_(e)))
+#define CAIRN_STEP_cairnhex(i, name, e) CAIRN_STEP_cairnval(i, name, e)
+#define CAIRN_STEP_cairnseq(i, name, p, n) CAIRN_ON_STEP_(CAIRN_STEP_SEQUENCE, sizeof((p)[0]))
+#define CAIRN_STEP_cairnbytes(i, name, p, n) CAIRN_ON_STEP_(CAIRN_STEP_SEQUENCE, 1)
+#define CAIRN_STEP_cairnenum(i, name, e, n, labels, values) CAIRN_STEP_cairnval(i, name, e)
+
+/* word: one above the field's first. Returns one above the next field's. */
+CAIRN_INLINE_ const uint64_t *cairn_put_step(
+	struct cairn_cursor *c, uint32_t kind, size_t n, const uint64_t *word)
+{
+	const void *p = (const void *)word[-1];
+
+	switch (kind) {
+	case CAIRN_STEP_WORD: cairn_put(c, word - 1, n); return word - 1;
+	case CAIRN_STEP_ARRAY: cairn_put(c, p, n); return word - 1;
+	case CAIRN_STEP_STRING: cairn_put_str(c, (const char *)p, (size_t)-1); return word - 1;
+	case CAIRN_STEP_TEXT: cairn_put_str(c, (const char *)p, n); return word - 1;
+	default: cairn_put_seq(c, p, (size_t)word[-2], n); return word - 2;
+	}
+}
 
 #define CAIRN_LEAST_cairnval(i, name, e) \
 	+(CAIRN_IS_STR_(e)		     ? 1 \
@@ -124,71 +179,63 @@
 #define CAIRN_EXACT_cairnbytes(i, name, p, n) &&0
 #define CAIRN_EXACT_cairnenum(i, name, e, n, labels, values)
 
-#define CAIRN_PUT_cairnval(i, name, e) \
-	if (CAIRN_IS_STR_(e)) \
-		cairn_put_str(&cairn_c_, \
-			_Generic(cairn_v##i##_, char *: cairn_v##i##_, const char *: cairn_v##i##_, default: (const char *)0), \
-			CAIRN_IS_ARRAY_(e) ? sizeof(__typeof__(e)) : (size_t)-1); \
-	else if (CAIRN_IS_ARRAY_(e)) \
-		cairn_put(&cairn_c_, \
-			(const void *)__builtin_choose_expr( \
-				CAIRN_IS_ARRAY_(e), cairn_v##i##_, (void *)0), \
-			sizeof(__typeof__(e))); \
-	else \
-		cairn_put(&cairn_c_, &cairn_v##i##_, sizeof(cairn_v##i##_));
-#define CAIRN_PUT_cairnhex(i, name, e) CAIRN_PUT_cairnval(i, name, e)
-#define CAIRN_PUT_cairnseq(i, name, p, n) \
-	cairn_put_seq(&cairn_c_, cairn_v##i##_, cairn_n##i##_, sizeof((p)[0]));
-#define CAIRN_PUT_cairnbytes(i, name, p, n) \
-	cairn_put_seq(&cairn_c_, cairn_v##i##_, cairn_n##i##_, 1);
-#define CAIRN_PUT_cairnenum(i, name, e, n, labels, values) \
-	cairn_put(&cairn_c_, &cairn_v##i##_, sizeof(cairn_v##i##_));
+#if defined(__clang__) || !defined(__OPTIMIZE__)
 
-#define CAIRN_LOCAL_cairnval(i, name, e) CAIRN_DECAY_(e) cairn_v##i##_ = CAIRN_TO_DECAY_(e);
-#define CAIRN_LOCAL_cairnhex(i, name, e) CAIRN_LOCAL_cairnval(i, name, e)
-#define CAIRN_LOCAL_cairnseq(i, name, p, n) \
-	const void *cairn_v##i##_ = (const void *)(p); \
-	size_t cairn_n##i##_ = (size_t)(n);
-#define CAIRN_LOCAL_cairnbytes(i, name, p, n) CAIRN_LOCAL_cairnseq(i, name, p, n)
-#define CAIRN_LOCAL_cairnenum(i, name, e, n, labels, values) CAIRN_LOCAL_cairnval(i, name, e)
-
-#define CAIRN_PARAM_cairnval(i, name, e) , CAIRN_DECAY_(e) cairn_v##i##_
-#define CAIRN_PARAM_cairnhex(i, name, e) CAIRN_PARAM_cairnval(i, name, e)
-#define CAIRN_PARAM_cairnseq(i, name, p, n) , const void *cairn_v##i##_, size_t cairn_n##i##_
-#define CAIRN_PARAM_cairnbytes(i, name, p, n) CAIRN_PARAM_cairnseq(i, name, p, n)
-#define CAIRN_PARAM_cairnenum(i, name, e, n, labels, values) CAIRN_PARAM_cairnval(i, name, e)
-
-#define CAIRN_ARG_cairnval(i, name, e) , CAIRN_TO_DECAY_(e)
-#define CAIRN_ARG_cairnhex(i, name, e) , CAIRN_TO_DECAY_(e)
-#define CAIRN_ARG_cairnseq(i, name, p, n) , (const void *)(p), (size_t)(n)
-#define CAIRN_ARG_cairnbytes(i, name, p, n) , (const void *)(p), (size_t)(n)
-#define CAIRN_ARG_cairnenum(i, name, e, n, labels, values) , (e)
-
-#define CAIRN_STAGE_(M, ...) \
-	CAIRN_STAGE(cairn_slot_.slot, cairn_ip_, (size_t)(0 M(CAIRN_LEAST, __VA_ARGS__)), \
-		(1 M(CAIRN_EXACT, __VA_ARGS__)), M(CAIRN_PUT, __VA_ARGS__))
-
-#ifdef __clang__
-#define CAIRN_FIRE_(M, ...) \
-	M(CAIRN_LOCAL, __VA_ARGS__) \
-	void *cairn_ip_; \
-	CAIRN_HERE_(cairn_ip_); \
-	CAIRN_STAGE_(M, __VA_ARGS__)
-#else
-#define CAIRN_FIRE_(M, ...) \
-	__extension__ __attribute__((__noinline__, __cold__)) void cairn_stage_( \
-		void *cairn_ip_ M(CAIRN_PARAM, __VA_ARGS__)) \
-	{ \
-		CAIRN_STAGE_(M, __VA_ARGS__) \
-	} \
-	void *cairn_here_; \
-	CAIRN_HERE_(cairn_here_); \
-	cairn_stage_(cairn_here_ M(CAIRN_ARG, __VA_ARGS__));
-#endif
-
-struct cairn_local_slot {
-	struct cairn_slot slot;
+/* Follows the slot; the steps follow it. */
+struct cairn_recipe {
+	uint32_t least;
+	uint16_t words;
+	uint16_t n;
 };
+
+CAIRN_OUTLINE_ void cairn_stage_recipe(const uint64_t *words, const void *ip)
+{
+	struct cairn_slot *slot = (struct cairn_slot *)words[0];
+	const struct cairn_recipe *recipe = (const struct cairn_recipe *)(slot + 1);
+	const struct cairn_step *steps = (const struct cairn_step *)(recipe + 1);
+	const uint64_t *word;
+	unsigned i;
+
+	CAIRN_STAGE(slot, ip, recipe->least, 0, word = words + recipe->words;
+		    for (i = 0; i < recipe->n; i++) word =
+			    cairn_put_step(&cairn_c_, steps[i].kind, steps[i].n, word);)
+}
+
+#define CAIRN_ON_STEP_(kind, n) {kind, n},
+#define CAIRN_SLOT_(n, M, ...) \
+	static struct { \
+		struct cairn_slot slot; \
+		struct cairn_recipe recipe; \
+		struct cairn_step steps[n + 1]; \
+	} cairn_slot_ = {{0, 0, 0}, \
+		{0 M(CAIRN_LEAST, __VA_ARGS__), 1 M(CAIRN_WORDS, __VA_ARGS__), n}, \
+		{M(CAIRN_STEP, __VA_ARGS__){0, 0}}};
+#define CAIRN_FIRE_(n, M, ...) \
+	M(CAIRN_LOCAL, __VA_ARGS__) \
+	CAIRN_CALL_(n, cairn_stage_recipe, &cairn_slot_, M, __VA_ARGS__)
+
+#else
+
+#define CAIRN_ON_STEP_(kind, n) cairn_w_ = cairn_put_step(&cairn_c_, kind, n, cairn_w_);
+#define CAIRN_SLOT_(n, M, ...) \
+	static struct { \
+		struct cairn_slot slot; \
+	} cairn_slot_;
+#define CAIRN_FIRE_(n, M, ...) \
+	__extension__ CAIRN_PLAIN_CODE_ __attribute__((__noinline__, __cold__)) void cairn_stage_( \
+		const uint64_t *cairn_words_, const void *cairn_ip_) \
+	{ \
+		const uint64_t *cairn_w_; \
+		CAIRN_STAGE((struct cairn_slot *)cairn_words_[0], cairn_ip_, \
+			    (size_t)(0 M(CAIRN_LEAST, __VA_ARGS__)), \
+			    (1 M(CAIRN_EXACT, __VA_ARGS__)), \
+			    cairn_w_ = cairn_words_ + (1 M(CAIRN_WORDS, __VA_ARGS__)); \
+			    M(CAIRN_STEP, __VA_ARGS__)(void) cairn_w_;) \
+	} \
+	M(CAIRN_LOCAL, __VA_ARGS__) \
+	CAIRN_CALL_(n, cairn_stage_, &cairn_slot_, M, __VA_ARGS__)
+
+#endif
 
 #define CAIRN_EMIT_(n, M, text, first, shape, provider, level, before, statement, ...) \
 	do { \
@@ -210,14 +257,14 @@ struct cairn_local_slot {
 				0 M(CAIRN_NLABELS, __VA_ARGS__)}, \
 			{M(CAIRN_FIELD, __VA_ARGS__)}, {M(CAIRN_VALUES, __VA_ARGS__)}, \
 			CAIRN_STRINGS_(M, text, first, shape, provider, __VA_ARGS__)}; \
-		static struct cairn_local_slot cairn_slot_; \
+		CAIRN_SLOT_(n, M, __VA_ARGS__) \
 		M(CAIRN_ASSERT, __VA_ARGS__) \
 		_Static_assert((0 M(CAIRN_LEAST, __VA_ARGS__)) <= CAIRN_PAYLOAD_MAX, \
 			"the fields of a CAIRN event have at most 64 KiB"); \
 		CAIRN_CAT(shape, CHECK_) \
 		(first M(CAIRN_EXPR, __VA_ARGS__)) \
 			CAIRN_SITE_(cairn_desc_, cairn_slot_, statement, before; statement; \
-				    CAIRN_FIRE_(M, __VA_ARGS__)) \
+				    CAIRN_FIRE_(n, M, __VA_ARGS__)) \
 	} while (0)
 
 #endif

@@ -21,8 +21,20 @@
 
 #pragma GCC system_header
 
-#define CAIRN_INLINE_ static inline __attribute__((__always_inline__, __unused__))
-#define CAIRN_OUTLINE_ static __attribute__((__cold__, __noinline__, __unused__))
+/* What the code of a site does not see must not change any register (see CAIRN_CALL_). */
+#if defined(__x86_64__) && !defined(__clang__)
+#define CAIRN_PLAIN_CODE_ \
+	__attribute__((__target__("general-regs-only"), __no_instrument_function__, \
+		__no_sanitize__("address", "thread", "undefined")))
+#elif defined(__x86_64__)
+#define CAIRN_PLAIN_CODE_ \
+	__attribute__((__target__("general-regs-only"), __no_instrument_function__, \
+		__no_sanitize__("address", "thread", "undefined", "memory")))
+#else
+#define CAIRN_PLAIN_CODE_ __attribute__((__no_instrument_function__))
+#endif
+#define CAIRN_INLINE_ CAIRN_PLAIN_CODE_ static inline __attribute__((__always_inline__, __unused__))
+#define CAIRN_OUTLINE_ CAIRN_PLAIN_CODE_ static __attribute__((__cold__, __noinline__, __unused__))
 
 struct cairn_cursor {
 	char *at; /* where the next byte goes */
@@ -39,52 +51,45 @@ CAIRN_INLINE_ struct cairn_cursor cairn_cursor_make(char *payload, size_t room, 
 	return c;
 }
 
+/* Not memcpy, which would use vector registers. */
+CAIRN_INLINE_ void cairn_copy(void *to, const void *from, size_t n)
+{
+#ifdef __x86_64__
+	if (!__builtin_constant_p(n) || n > 64) {
+		__asm__ __volatile__("rep movsb" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
+		return;
+	}
+#endif
+	__builtin_memcpy(to, from, n);
+}
+
 /* A scalar or fixed array. */
 CAIRN_INLINE_ void cairn_put(struct cairn_cursor *c, const void *p, size_t n)
 {
-	__builtin_memcpy(c->at, p, n);
+	cairn_copy(c->at, p, n);
 	c->at += n;
 	c->rest -= n;
-}
-
-/* The part of a string after its first 32 bytes: `max` bytes at most, `room` for them. Returns
- * the bytes copied. */
-CAIRN_OUTLINE_ size_t cairn_put_tail(
-	char *to, const char *s, size_t max, size_t room, size_t *lacking)
-{
-	const char *nul = max == (size_t)-1 ? s + __builtin_strlen(s)
-					    : (const char *)__builtin_memchr(s, 0, max);
-	size_t len = nul ? (size_t)(nul - s) : max, n = len < room ? len : room;
-
-	*lacking += len - n;
-	__builtin_memcpy(to, s, n);
-	nul = (const char *)__builtin_memchr(to, 0, n); /* shortened while we copied */
-	return nul ? (size_t)(nul - to) : n;
 }
 
 /* A string of at most `max` bytes; (size_t)-1: up to its NUL. */
 CAIRN_INLINE_ void cairn_put_str(struct cairn_cursor *c, const char *s, size_t max)
 {
-	size_t room = (size_t)(c->end - c->at) - c->rest, n = 0;
+	size_t room = (size_t)(c->end - c->at) - c->rest, n;
+	const volatile char *from = s ? s : "(null)";
 	char *to = c->at, byte;
 
-	if (!s) {
-		s = "(null)";
+	if (!s)
 		max = 6;
+	for (n = 0; n < max && (byte = from[n]) != 0; n++) {
+		if (n < room)
+			to[n] = byte;
+		else
+			c->lacking++;
+		if (n > CAIRN_PAYLOAD_MAX)
+			break;
 	}
-	for (;;) {
-		if (n == max)
-			break;
-		if (n == 32 || n == room) {
-			n += cairn_put_tail(to + n, s + n, max == (size_t)-1 ? max : max - n,
-				room - n, &c->lacking);
-			break;
-		}
-		byte = *(const volatile char *)(s + n);
-		if (!byte)
-			break;
-		to[n++] = byte;
-	}
+	if (n > room)
+		n = room;
 	to[n] = 0;
 	c->at = to + n + 1;
 	c->rest -= 1;
@@ -108,11 +113,91 @@ CAIRN_INLINE_ void cairn_put_seq(struct cairn_cursor *c, const void *p, size_t n
 	count = (uint32_t)n;
 	__builtin_memcpy(c->at, &count, sizeof(count));
 	if (n)
-		__builtin_memcpy(c->at + sizeof(count), p, n * width);
+		cairn_copy(c->at + sizeof(count), p, n * width);
 	c->at += sizeof(count) + n * width;
 	c->rest -= sizeof(count);
 }
 
+/* ---- from a site to its staging function ----
+ *
+ * The function gets an array of 64-bit words: the address of the slot, then the fields, the first
+ * at the highest address; and an address inside the site's cold part.
+ *
+ * A call in the cold part would cost the hot one: values that live across it go to registers that
+ * have to be saved at the function's entry, and a leaf function would need a frame. So the compiler
+ * is not told that there is a call: it puts the words into registers, any, and the assembly pushes
+ * them below the red zone and calls cairn_call_v1, which saves all registers that the ABI lets a
+ * function change, but for vector registers: staging functions and the runtime's fire(), scratch()
+ * and scratch_done() leave these alone. What to call is in the operand of a NOP after the call.
+ */
+#ifdef __x86_64__
+__asm__(".pushsection .text.unlikely.cairn_call_v1,\"axG\",@progbits,cairn_call_v1,comdat\n"
+	"\t.weak cairn_call_v1\n"
+	"\t.hidden cairn_call_v1\n"
+	"\t.type cairn_call_v1, @function\n"
+	"cairn_call_v1:\n"
+	"\t.cfi_startproc\n"
+	"\t.byte 0x55\n" /* push %rbp */
+	"\t.cfi_def_cfa_offset 16\n"
+	"\t.cfi_offset 6, -16\n"
+	"\t.byte 0x48, 0x89, 0xe5\n" /* mov %rsp, %rbp */
+	"\t.cfi_def_cfa_register 6\n"
+	"\t.byte 0x50, 0x51, 0x52, 0x56, 0x57\n" /* push %rax, %rcx, %rdx, %rsi, %rdi */
+	"\t.byte 0x41, 0x50, 0x41, 0x51, 0x41, 0x52, 0x41, 0x53\n" /* push %r8 to %r11 */
+	"\t.byte 0x48, 0x8b, 0x75, 0x08\n" /* mov 8(%rbp), %rsi: the return address */
+	"\t.byte 0x48, 0x63, 0x46, 0x04\n" /* movslq 4(%rsi), %rax: the NOP's operand */
+	"\t.byte 0x48, 0x8d, 0x7d, 0x10\n" /* lea 16(%rbp), %rdi: the words */
+	"\t.byte 0x48, 0x8d, 0x44, 0x06, 0x04\n" /* lea 4(%rsi,%rax), %rax */
+	"\t.byte 0x48, 0x83, 0xe4, 0xf0\n" /* and $-16, %rsp */
+	"\t.byte 0xff, 0xd0\n" /* call *%rax */
+	"\t.byte 0x48, 0x8d, 0x65, 0xb8\n" /* lea -72(%rbp), %rsp */
+	"\t.byte 0x41, 0x5b, 0x41, 0x5a, 0x41, 0x59, 0x41, 0x58\n" /* pop %r11 to %r8 */
+	"\t.byte 0x5f, 0x5e, 0x5a, 0x59, 0x58\n" /* pop %rdi, %rsi, %rdx, %rcx, %rax */
+	"\t.byte 0x5d\n" /* pop %rbp */
+	"\t.cfi_def_cfa 7, 8\n"
+	"\t.byte 0xc3\n" /* ret */
+	"\t.cfi_endproc\n"
+	"\t.size cairn_call_v1, . - cairn_call_v1\n"
+	".popsection");
+
+#define CAIRN_PUSH_ALL_(fn, slot, words, M, ...) \
+	__asm__ __volatile__("lea{q}\t{-128(%%rsp), %%rsp|rsp, [rsp-128]}\n\t" M(CAIRN_PUSH, \
+		__VA_ARGS__) "push{q}\t%[cairn_slot]\n\t" \
+			     "call\tcairn_call_v1\n\t" \
+			     ".byte 0x0f, 0x1f, 0x84, 0x00\n\t" \
+			     ".long %c[cairn_fn] - .\n\t" \
+			     "lea{q}\t{%c[cairn_up](%%rsp), %%rsp|rsp, [rsp+%c[cairn_up]]}" \
+			     : \
+			     : [cairn_fn] CAIRN_ADDRESS_(fn), [cairn_up] "i"(128 + 8 * (words)), \
+			     [cairn_slot] "r"(slot)M(CAIRN_OPERAND, __VA_ARGS__) \
+			     : "memory", "cc")
+#define CAIRN_PUSH_cairnval(i, name, e) "push{q}\t%[cairn_w" #i "]\n\t"
+#define CAIRN_PUSH_cairnhex(i, name, e) "push{q}\t%[cairn_w" #i "]\n\t"
+#define CAIRN_PUSH_cairnseq(i, name, p, n) \
+	"push{q}\t%[cairn_w" #i "]\n\tpush{q}\t%[cairn_n" #i "]\n\t"
+#define CAIRN_PUSH_cairnbytes(i, name, p, n) \
+	"push{q}\t%[cairn_w" #i "]\n\tpush{q}\t%[cairn_n" #i "]\n\t"
+#define CAIRN_PUSH_cairnenum(i, name, e, n, labels, values) "push{q}\t%[cairn_w" #i "]\n\t"
+#define CAIRN_OPERAND_cairnval(i, name, e) , [cairn_w##i] "r"(cairn_w##i##_)
+#define CAIRN_OPERAND_cairnhex(i, name, e) , [cairn_w##i] "r"(cairn_w##i##_)
+#define CAIRN_OPERAND_cairnseq(i, name, p, n) \
+	, [cairn_w##i] "r"(cairn_w##i##_), [cairn_n##i] "r"(cairn_n##i##_)
+#define CAIRN_OPERAND_cairnbytes(i, name, p, n) \
+	, [cairn_w##i] "r"(cairn_w##i##_), [cairn_n##i] "r"(cairn_n##i##_)
+#define CAIRN_OPERAND_cairnenum(i, name, e, n, labels, values) , [cairn_w##i] "r"(cairn_w##i##_)
+#endif
+
+/* Sites with more words than registers can hold, and other machines: an ordinary call. */
+#define CAIRN_STORE_ALL_(fn, slot, words, M, ...) \
+	do { \
+		uint64_t cairn_words_[words], *cairn_to_ = cairn_words_ + (words); \
+		(void)cairn_to_; \
+		void *cairn_here_; \
+		CAIRN_HERE_(cairn_here_); \
+		cairn_words_[0] = (uint64_t)(slot); \
+		M(CAIRN_STORE, __VA_ARGS__) \
+		(fn)(cairn_words_, cairn_here_); \
+	} while (0)
 #ifdef __x86_64__
 #define CAIRN_HERE_(ip) __asm__ __volatile__("lea{q}\t{0(%%rip), %0|%0, [rip]}" : "=r"(ip))
 #elif defined(__aarch64__)
@@ -120,6 +205,69 @@ CAIRN_INLINE_ void cairn_put_seq(struct cairn_cursor *c, const void *p, size_t n
 #else
 #define CAIRN_HERE_(ip) ((ip) = __builtin_return_address(0))
 #endif
+#define CAIRN_STORE_cairnval(i, name, e) *--cairn_to_ = cairn_w##i##_;
+#define CAIRN_STORE_cairnhex(i, name, e) *--cairn_to_ = cairn_w##i##_;
+#define CAIRN_STORE_cairnseq(i, name, p, n) \
+	*--cairn_to_ = cairn_w##i##_; \
+	*--cairn_to_ = cairn_n##i##_;
+#define CAIRN_STORE_cairnbytes(i, name, p, n) \
+	*--cairn_to_ = cairn_w##i##_; \
+	*--cairn_to_ = cairn_n##i##_;
+#define CAIRN_STORE_cairnenum(i, name, e, n, labels, values) *--cairn_to_ = cairn_w##i##_;
+
+#define CAIRN_WORDS_cairnval(i, name, e) +1
+#define CAIRN_WORDS_cairnhex(i, name, e) +1
+#define CAIRN_WORDS_cairnseq(i, name, p, n) +2
+#define CAIRN_WORDS_cairnbytes(i, name, p, n) +2
+#define CAIRN_WORDS_cairnenum(i, name, e, n, labels, values) +1
+
+/* Asm takes 30 operands at most, even where it is dead: sites of many fields have none. */
+#ifdef __x86_64__
+#define CAIRN_CALL_FEW_(fn, slot, M, ...) \
+	if ((1 M(CAIRN_WORDS, __VA_ARGS__)) <= 9) \
+		CAIRN_PUSH_ALL_(fn, slot, 1 M(CAIRN_WORDS, __VA_ARGS__), M, __VA_ARGS__); \
+	else \
+		CAIRN_STORE_ALL_(fn, slot, 1 M(CAIRN_WORDS, __VA_ARGS__), M, __VA_ARGS__);
+#else
+#define CAIRN_CALL_FEW_ CAIRN_CALL_MANY_
+#endif
+#define CAIRN_CALL_MANY_(fn, slot, M, ...) \
+	CAIRN_STORE_ALL_(fn, slot, 1 M(CAIRN_WORDS, __VA_ARGS__), M, __VA_ARGS__);
+#define CAIRN_CALL_(n, fn, slot, M, ...) \
+	CAIRN_CAT(CAIRN_CALL_, CAIRN_CAT(CAIRN_AMOUNT_, n))(fn, slot, M, __VA_ARGS__)
+#define CAIRN_AMOUNT_0 FEW_
+#define CAIRN_AMOUNT_1 FEW_
+#define CAIRN_AMOUNT_2 FEW_
+#define CAIRN_AMOUNT_3 FEW_
+#define CAIRN_AMOUNT_4 FEW_
+#define CAIRN_AMOUNT_5 FEW_
+#define CAIRN_AMOUNT_6 FEW_
+#define CAIRN_AMOUNT_7 FEW_
+#define CAIRN_AMOUNT_8 FEW_
+#define CAIRN_AMOUNT_9 MANY_
+#define CAIRN_AMOUNT_10 MANY_
+#define CAIRN_AMOUNT_11 MANY_
+#define CAIRN_AMOUNT_12 MANY_
+#define CAIRN_AMOUNT_13 MANY_
+#define CAIRN_AMOUNT_14 MANY_
+#define CAIRN_AMOUNT_15 MANY_
+#define CAIRN_AMOUNT_16 MANY_
+#define CAIRN_AMOUNT_17 MANY_
+#define CAIRN_AMOUNT_18 MANY_
+#define CAIRN_AMOUNT_19 MANY_
+#define CAIRN_AMOUNT_20 MANY_
+#define CAIRN_AMOUNT_21 MANY_
+#define CAIRN_AMOUNT_22 MANY_
+#define CAIRN_AMOUNT_23 MANY_
+#define CAIRN_AMOUNT_24 MANY_
+#define CAIRN_AMOUNT_25 MANY_
+#define CAIRN_AMOUNT_26 MANY_
+#define CAIRN_AMOUNT_27 MANY_
+#define CAIRN_AMOUNT_28 MANY_
+#define CAIRN_AMOUNT_29 MANY_
+#define CAIRN_AMOUNT_30 MANY_
+#define CAIRN_AMOUNT_31 MANY_
+#define CAIRN_AMOUNT_32 MANY_
 
 /* The cold part of every site. `least`: bytes that all fields need at least; `exact`: they never
  * need more. `puts`: statements that stage into `cairn_c`. */
@@ -146,7 +294,7 @@ CAIRN_INLINE_ void cairn_put_seq(struct cairn_cursor *c, const void *p, size_t n
 		cairn_size_ += cairn_c_.lacking; \
 		cairn_p_ = cairn_scratch(&cairn_size_); \
 	} \
-	cairn_module_v1.fire(&(slot), cairn_p_, \
+	cairn_module_v1.fire((slot), cairn_p_, \
 		cairn_p_ ? (uint32_t)(cairn_c_.at - cairn_p_) : (uint32_t)cairn_size_, (ip)); \
 	if (cairn_p_ && cairn_p_ != cairn_room_ + CAIRN_HEADROOM) \
 		cairn_module_v1.scratch_done(cairn_p_);

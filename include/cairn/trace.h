@@ -35,7 +35,8 @@
  * after it (t is a variable of yours).
  *
  * Build switches: -DCAIRN_NO_PATCH: sites load, test and branch instead of being patched (what
- * other machines than x86-64 always do). -DCAIRN_DISABLE: no site at all.
+ * other machines than x86-64 always do, and C compiled by clang without optimisation).
+ * -DCAIRN_DISABLE: no site at all.
  */
 #ifndef CAIRN_TRACE_H
 #define CAIRN_TRACE_H
@@ -117,12 +118,22 @@ enum cairn_loglevel {
 
 #ifdef __aarch64__
 #define CAIRN_ADDRESS_ "S"
+#elif defined(__clang__)
+#define CAIRN_ADDRESS_ "s"
 #else
 #define CAIRN_ADDRESS_ "i"
 #endif
 
+/* clang gives static variables of inline functions and templates names that others could take. */
+#if defined(__clang__) && defined(__cplusplus)
+#define CAIRN_OWN_ "\t.hidden %c0\n\t.hidden %c1\n"
+#else
+#define CAIRN_OWN_
+#endif
+
 /* "?": in the section group of the function, if it has one, so that both are discarded together */
 #define CAIRN_ENTRY_(nop, target) \
+	CAIRN_OWN_ \
 	"\t.pushsection cairn_sites,\"a?\",%%progbits\n" \
 	"\t.balign 4\n" \
 	"\t.long " nop "\n" \
@@ -131,32 +142,60 @@ enum cairn_loglevel {
 	"\t.long %c1-.\n" \
 	"\t.popsection\n"
 
-#ifdef CAIRN_NO_PATCH
-#define CAIRN_LABEL_
-#define CAIRN_SITE_(d, s, hot, cold) \
-	__asm__ __volatile__(CAIRN_ENTRY_("0", "0")::CAIRN_ADDRESS_(&(d)), CAIRN_ADDRESS_(&(s))); \
-	if (__builtin_expect(*(const volatile uint32_t *)&(s).slot.enabled != 0, 0)) { \
-		cold \
+#define CAIRN_SITE_ASM_(d, s, cold) \
+	__asm__ goto("1:\t.byte 0x0f, 0x1f, 0x44, 0, 0\n" CAIRN_ENTRY_( \
+			     "1b-.", "%l[" #cold "]-.")::CAIRN_ADDRESS_(d), \
+		CAIRN_ADDRESS_(s)::cold)
+#define CAIRN_BRANCH_(on, hot, ...) \
+	if (__builtin_expect(on, 0)) { \
+		__VA_ARGS__ \
 	} else { \
 		hot; \
 	}
-#else
+
+#if defined(CAIRN_NO_PATCH) || \
+	(defined(__clang__) && !defined(__cplusplus) && !defined(__OPTIMIZE__))
+#define CAIRN_LABEL_
+#define CAIRN_SITE_(d, s, hot, ...) \
+	__asm__ __volatile__(CAIRN_ENTRY_("0", "0")::CAIRN_ADDRESS_(&(d)), CAIRN_ADDRESS_(&(s))); \
+	CAIRN_BRANCH_(*(const volatile uint32_t *)&(s).slot.enabled != 0, hot, __VA_ARGS__)
+
+#elif !defined(__clang__)
 #define CAIRN_LABEL_ __label__ cairn_cold_;
-#define CAIRN_SITE_(d, s, hot, cold) \
-	__asm__ goto("1:\t.byte 0x0f, 0x1f, 0x44, 0, 0\n" CAIRN_ENTRY_( \
-			     "1b-.", "%l[cairn_cold_]-.")::CAIRN_ADDRESS_(&(d)), \
-		CAIRN_ADDRESS_(&(s))::cairn_cold_); \
+#define CAIRN_SITE_(d, s, hot, ...) \
+	CAIRN_SITE_ASM_(&(d), &(s), cairn_cold_); \
 	hot; \
 	if (0) { \
 cairn_cold_: \
-		CAIRN_COLD_; \
-		cold \
+		__attribute__((__cold__, __unused__)); \
+		__VA_ARGS__ \
 	}
-#ifdef __clang__
-#define CAIRN_COLD_ __attribute__((__unused__))
+
+#elif defined(__cplusplus)
+/* clang 14 believes that each asm goto may jump to the label of any other, and refuses if that
+ * would be into the life of an object. So each stands in a function, which is always inlined. */
+#define CAIRN_LABEL_
+#define CAIRN_SITE_(d, s, hot, ...) \
+	CAIRN_BRANCH_( \
+		[]() __attribute__((__always_inline__)) { \
+			CAIRN_SITE_ASM_(&(d), &(s), cairn_cold_); \
+			return false; \
+	cairn_cold_: \
+			return true; \
+		}(), \
+		hot, __VA_ARGS__)
+
 #else
-#define CAIRN_COLD_ __attribute__((__cold__, __unused__))
-#endif
+/* The same; but only where it is optimised does clang see a constant in a parameter. */
+static inline __attribute__((__always_inline__)) _Bool cairn_is_on(const void *d, const void *s)
+{
+	CAIRN_SITE_ASM_(d, s, cairn_cold_);
+	return 0;
+cairn_cold_:
+	return 1;
+}
+#define CAIRN_LABEL_
+#define CAIRN_SITE_(d, s, hot, ...) CAIRN_BRANCH_(cairn_is_on(&(d), &(s)), hot, __VA_ARGS__)
 #endif
 
 /* ---- from the arguments of CAIRN to a site ---- */
