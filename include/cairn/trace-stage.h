@@ -103,12 +103,12 @@ CAIRN_INLINE_ void cairn_put_seq(struct cairn_cursor *c, const void *p, size_t n
 
 	if (!p || (ptrdiff_t)n < 0)
 		n = 0;
-	if (n > room / width) {
+	if (n > room / width) { /* staged again, or lost: there is no use in copying a part */
 		if (n > CAIRN_PAYLOAD_MAX / width)
 			n = CAIRN_PAYLOAD_MAX / width + 1;
 		c->lacking += (n - room / width) * width;
 		c->cut++;
-		n = room / width;
+		n = 0;
 	}
 	count = (uint32_t)n;
 	__builtin_memcpy(c->at, &count, sizeof(count));

@@ -1,0 +1,2 @@
+/* staging.c, in C++. */
+#include "staging.c"
