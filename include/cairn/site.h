@@ -117,7 +117,8 @@ struct cairn_module {
 	const struct cairn_site *begin; /* the module's cairn_sites section */
 	const struct cairn_site *end;
 	/* Records one event. Async-signal-safe, preserves errno, never blocks unless the session's
-	 * channel asks for it. ip: the address of the site. */
+	 * channel asks for it. ip: an address in the site's cold part, which begins at its `target`.
+	 * This and the next two leave vector and floating-point registers as they are. */
 	void (*fire)(struct cairn_slot *slot, void *payload, uint32_t size, const void *ip);
 	/* Memory for a large payload, with head- and tailroom, or NULL. scratch_done gives it back.
 	 * Async-signal-safe. */

@@ -1,0 +1,2 @@
+/* headers.c, in C++. */
+#include "headers.c"
