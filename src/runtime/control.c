@@ -69,6 +69,19 @@ static void drain(int fd)
 
 /* ---- what is done under the lock each time round ---- */
 
+/* Ends all connections and recordings, so that the next look begins afresh. */
+static void leave_all(void)
+{
+	for (struct rt_conn *c = rt.conns; c; c = c->next) {
+		if (c->state == RT_CONN_UP) {
+			rt_conn_end(c);
+			c->state = RT_CONN_NEW;
+		}
+	}
+	while (rt.sets)
+		rt_set_close(rt.sets);
+}
+
 /* With other credentials we are of another sharing domain: leave all, then look again. */
 static void follow_uid(void)
 {
@@ -77,12 +90,7 @@ static void follow_uid(void)
 	if (uid == rt.uid)
 		return;
 	rt.uid = uid;
-	for (struct rt_conn *c = rt.conns; c; c = c->next)
-		rt_conn_end(c);
-	while (rt.sets)
-		rt_set_close(rt.sets);
-	for (struct rt_conn *c = rt.conns; c; c = c->next)
-		c->state = RT_CONN_NEW;
+	leave_all();
 	rt.rescan = 1;
 }
 
@@ -92,6 +100,14 @@ static bool any_dirty_module(void)
 		if (m->dirty)
 			return true;
 	return false;
+}
+
+static bool any_host(void)
+{
+	for (struct rt_conn *c = rt.conns; c; c = c->next)
+		if (c->fd >= 0)
+			return true;
+	return rt.sets != NULL;
 }
 
 /* How far all connected hosts have answered; constructors wait for it. */
@@ -132,6 +148,7 @@ static int work(struct control *ct)
 		rt_conn_flush(c);
 	}
 	publish_synced();
+	rt_hooks_set(any_host());
 	if (rt.sets) {
 		rt_process_cgroup();
 		timeout = SECOND_MS;
@@ -217,11 +234,11 @@ void rt_control_run(void)
 		rt_unlock(mask);
 		run(&ct);
 	}
-	/* no host will answer: nobody shall wait for one */
+	/* told to stop, or unable to work: no host will answer, nobody shall wait for one */
 	mask = rt_lock();
-	store_release(&rt.control_tid, 0);
-	for (struct rt_conn *c = rt.conns; c; c = c->next)
-		rt_conn_end(c);
+	leave_all();
 	publish_synced();
+	store_release(&rt.control_tid, 0);
+	store_release(&rt.control_state, 0);
 	rt_unlock(mask);
 }

@@ -6,10 +6,12 @@
  */
 #include "runtime/runtime-impl.h"
 #include <dlfcn.h>
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
+#include <sys/types.h>
 #include <time.h>
 
 #define CONTROL_STACK (64u << 10)
@@ -39,6 +41,23 @@ static void find_rseq(void)
 	}
 }
 
+static void find_hooks(void)
+{
+#ifdef CAIRN_RT_STATIC
+	extern pid_t vfork(void) __attribute__((weak));
+	extern int unshare(int flags) __attribute__((weak));
+	extern int setns(int fd, int type) __attribute__((weak));
+
+	rt.hook_at[RT_HOOK_VFORK] = (uintptr_t)vfork;
+	rt.hook_at[RT_HOOK_UNSHARE] = (uintptr_t)unshare;
+	rt.hook_at[RT_HOOK_SETNS] = (uintptr_t)setns;
+#else
+	rt.hook_at[RT_HOOK_VFORK] = (uintptr_t)dlsym(RTLD_DEFAULT, "vfork");
+	rt.hook_at[RT_HOOK_UNSHARE] = (uintptr_t)dlsym(RTLD_DEFAULT, "unshare");
+	rt.hook_at[RT_HOOK_SETNS] = (uintptr_t)dlsym(RTLD_DEFAULT, "setns");
+#endif
+}
+
 struct rseq *rt_libc_rseq(void)
 {
 	return rseq_size ? (struct rseq *)((char *)__builtin_thread_pointer() + rseq_offset) : NULL;
@@ -65,7 +84,7 @@ static bool start_thread(void)
 	sigset_t all, before;
 	pthread_attr_t attr;
 	pthread_t thread;
-	int err;
+	int err, saved = errno;
 
 	sigfillset(&all);
 	if (pthread_attr_init(&attr))
@@ -76,6 +95,7 @@ static bool start_thread(void)
 	err = pthread_create(&thread, &attr, control_main, NULL);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attr);
+	errno = saved;
 	return err == 0;
 }
 
@@ -164,6 +184,7 @@ int rt_init(void)
 		return failed ? -12 /* ENOMEM */ : 0;
 	read_environment(); /* no dl_* under the lock; who else is here writes the same */
 	find_rseq();
+	find_hooks();
 	mask = rt_lock();
 	if (!rt.ready) {
 		rt.clock = clock_vdso;

@@ -27,6 +27,12 @@
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
+#if defined(__x86_64__)
+#define RT_RSEQ_SIGNATURE 0x53053053
+#else
+#define RT_RSEQ_SIGNATURE 0xd428bc00
+#endif
+
 /* ---- threads (thread.c) ---- */
 
 #define RT_REGIONS 8 /* stack regions of 64 KiB remembered as this thread's own */
@@ -54,7 +60,6 @@ struct rt_thread {
 		const struct ring_producer *ring;
 	} solo[RT_SOLO_CACHE];
 	uint32_t nsolo; /* ever cached; next goes to nsolo % RT_SOLO_CACHE */
-	uint32_t foreign; /* an unregistered vfork child is running on this slot */
 	uint64_t quiet; /* grace.c: newest grace number at which the thread was seen outside */
 	uint32_t suspect; /* grace.c: scans that found it inside at the same place */
 	uintptr_t suspect_sp;
@@ -258,7 +263,10 @@ bool rt_hosts_expected(void); /* the link to the runtime is left for hosts to co
  * under the lock. */
 bool rt_control_start(void);
 void rt_control_wake(void);
+void rt_hooks_set(bool on); /* hooks.c; under the lock */
 void rt_control_run(void); /* the thread's body (control.c); returns when told to stop */
+
+enum rt_hook { RT_HOOK_VFORK, RT_HOOK_UNSHARE, RT_HOOK_SETNS, RT_HOOKS };
 
 /* ---- the state ---- */
 
@@ -296,6 +304,7 @@ struct rt_state {
 	uint32_t rescan; /* look for hosts */
 	uint32_t retry; /* a host was busy: look again soon */
 	uint32_t dormant;
+	uintptr_t hook_at[RT_HOOKS]; /* libc's functions; 0: not there */
 	char env_rundir[96]; /* $CAIRN_RUNDIR */
 	char env_host[108]; /* $CAIRN_HOST */
 };

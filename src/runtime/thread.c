@@ -14,11 +14,6 @@
 #include <linux/mman.h>
 
 #define CHUNK_BYTES (32u << 10)
-#if defined(__x86_64__)
-#define RSEQ_SIGNATURE 0x53053053
-#else
-#define RSEQ_SIGNATURE 0xd428bc00
-#endif
 #define RSEQ_AREA_BYTES 32
 
 __thread struct rt_thread *rt_self __attribute__((tls_model("initial-exec")));
@@ -89,7 +84,7 @@ static struct rseq *register_rseq(struct rt_thread *t)
 		return NULL;
 	if (!area)
 		area = &t->own_rseq;
-	err = SYS(rseq, area, RSEQ_AREA_BYTES, 0, RSEQ_SIGNATURE);
+	err = SYS(rseq, area, RSEQ_AREA_BYTES, 0, RT_RSEQ_SIGNATURE);
 	if (err == 0 || err == -16 /* EBUSY */)
 		return area;
 	return NULL;

@@ -146,6 +146,23 @@ static void raw_clone(void)
 	fire(1);
 }
 
+static void unshares(void)
+{
+	pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	int status;
+
+	if (pid == 0) /* alone: may it be done at all? */
+		syscall(SYS_exit_group, syscall(SYS_unshare, CLONE_NEWUSER) != 0);
+	waitpid(pid, &status, 0);
+	if (status)
+		_exit(42);
+	fire(1);
+	if (unshare(CLONE_NEWUSER))
+		_exit(9);
+	step();
+	fire(2);
+}
+
 static int foreign_body(void *arg)
 {
 	int64_t n = 9;
@@ -307,7 +324,8 @@ static const struct {
 	{"signals", signals}, {"forks", forks}, {"vforks", vforks}, {"raw-clone", raw_clone},
 	{"foreign", foreign}, {"daemon", daemonize}, {"closes", closes}, {"exits", exits},
 	{"plugins", plugins}, {"flips", flips}, {"takeover", takeover}, {"large", large},
-	{"idle", idle}, {"late", late}, {"jumps", jumps}, {"privileges", privileges}};
+	{"idle", idle}, {"unshares", unshares}, {"late", late}, {"jumps", jumps},
+	{"privileges", privileges}};
 
 int main(int argc, char **argv)
 {

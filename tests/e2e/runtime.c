@@ -101,6 +101,38 @@ TEST(raw_clone_child_records)
 	host_end(h);
 }
 
+TEST(vfork_children_record)
+{
+	struct host *h = ran(NULL, "vforks");
+
+	CHECK_INT(host_count(h, "test:vchild"), 20);
+	CHECK_INT(host_tids(h, "test:vchild"), 20);
+	CHECK_INT(host_count_tid(h, "test:vchild", h->program), 0);
+	CHECK_INT(host_count_tid(h, "test:tick", h->program), 20);
+	CHECK_INT(host_lost(h), 0);
+	host_end(h);
+}
+
+TEST(unshare_is_as_untraced)
+{
+	struct host *h = started(NULL, "unshares");
+
+	CHECK(host_serve_step(h));
+	while (h->npeers < 2 || h->peers[1].acks < 2)
+		if (!host_serve_once(h))
+			break;
+	host_go(h);
+	host_serve_end(h);
+	host_collect(h);
+	if (h->status == 42 << 8) {
+		host_end(h);
+		SKIP("user namespaces are not allowed here");
+	}
+	check_ended(h);
+	CHECK_INT(host_sum(h, "test:tick"), 3);
+	host_end(h);
+}
+
 TEST(task_on_a_borrowed_thread_area_is_counted)
 {
 	struct host *h = ran(NULL, "foreign");
