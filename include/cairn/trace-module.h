@@ -5,9 +5,10 @@
  *
  * Each translation unit carries the constructor and destructor below; the first to run in a module
  * does the work. If the runtime is linked in (libcairn-rt.a) it registers there. Else it looks for
- * the runtime of a session host: $CAIRN_RT, /run/cairn/libcairn-rt.so, then the user's own
- * /run/user/UID/cairn/libcairn-rt.so, which must belong to root or that user. A program that runs
- * with more rights than its caller (AT_SECURE) takes the second only. Without any: one or two
+ * the runtime of a session host: $CAIRN_RT, $CAIRN_RUNDIR/libcairn-rt.so, else
+ * /run/cairn/libcairn-rt.so, then the user's own /run/user/UID/cairn/libcairn-rt.so, which must
+ * belong to root or that user. A program that runs
+ * with more rights than its caller (AT_SECURE) takes the third only. Without any: one or two
  * access(2) calls, and nothing is loaded.
  *
  * A later runtime finds the module by the ELF note "Cairn" (type CAIRN_ABI), whose 4 bytes are the
@@ -26,6 +27,7 @@
 
 #pragma GCC system_header
 
+#define CAIRN_PATH_MAX_ 512
 #define CAIRN_HIDDEN_ __attribute__((__weak__, __visibility__("hidden")))
 
 #ifdef __cplusplus
@@ -81,6 +83,19 @@ static inline const char *cairn_user_runtime_(char *path)
 	return st.st_uid == 0 || st.st_uid == uid ? path : 0;
 }
 
+/* DIR/libcairn-rt.so if it is there, else NULL. */
+static inline const char *cairn_runtime_in_(const char *dir, char *path)
+{
+	static const char file[] = "/libcairn-rt.so";
+	size_t n = __builtin_strlen(dir);
+
+	if (n > CAIRN_PATH_MAX_ - sizeof(file))
+		return 0;
+	__builtin_memcpy(path, dir, n);
+	__builtin_memcpy(path + n, file, sizeof(file));
+	return access(path, R_OK) == 0 ? path : 0;
+}
+
 static inline const char *cairn_find_runtime_(char *room)
 {
 	static const char system_wide[] = "/run/cairn/libcairn-rt.so";
@@ -89,6 +104,9 @@ static inline const char *cairn_find_runtime_(char *room)
 
 	if (path && *path)
 		return path;
+	path = secure ? 0 : getenv("CAIRN_RUNDIR");
+	if (path && *path)
+		return cairn_runtime_in_(path, room);
 	if (access(system_wide, R_OK) == 0)
 		return system_wide;
 	return secure ? 0 : cairn_user_runtime_(room);
@@ -101,7 +119,7 @@ __attribute__((__cold__, __noinline__, __unused__)) static void cairn_module_loa
 	int (*enter)(struct cairn_module *);
 	void *lib, *symbol;
 	const char *path;
-	char room[64];
+	char room[CAIRN_PATH_MAX_];
 
 	if (cairn_linked_register_) {
 		cairn_module_leave_v1 = cairn_linked_unregister_;
