@@ -31,14 +31,18 @@
 #define CAIRN_IS_EMPTY(...) CAIRN_THIRD(~__VA_OPT__(, ~), 0, 1, ~)
 
 /* One field: its text, its name if it is a pair, whether it is one group in parentheses as
- * written, and itself; to a tagged group. Written as a group of several: (name, expr). One that
- * became a group of several by expansion is a tagged group already. */
+ * written, and itself; to a tagged group. CAIRN_SEQ and its like made groups that begin with an
+ * empty element, which no pair does. */
 #define CAIRN_NORM(text, pair, group, a) \
 	CAIRN_CAT(CAIRN_NORM_, CAIRN_CAT(group, CAIRN_IS_MANY(a)))(text, pair, a)
 #define CAIRN_NORM_00(text, pair, a) (cairnval, text, a)
 #define CAIRN_NORM_10(text, pair, a) (cairnval, text, a)
-#define CAIRN_NORM_11(text, pair, a) (cairnval, pair, CAIRN_PAIR_EXPR a)
-#define CAIRN_NORM_01(text, pair, a) a
+#define CAIRN_NORM_11(text, pair, a) CAIRN_CAT(CAIRN_GROUP_, CAIRN_IS_EMPTY(CAIRN_HEAD a))(pair, a)
+#define CAIRN_NORM_01(text, pair, a) CAIRN_UNTAG a
+#define CAIRN_GROUP_0(pair, a) (cairnval, pair, CAIRN_PAIR_EXPR a)
+#define CAIRN_GROUP_1(pair, a) CAIRN_UNTAG a
+#define CAIRN_HEAD(a, ...) a
+#define CAIRN_UNTAG(skip, ...) (__VA_ARGS__)
 #define CAIRN_PAIR_NAME(...) CAIRN_PAIR_NAME_(~, ##__VA_ARGS__, ~)
 #define CAIRN_PAIR_NAME_(skip, a, ...) #a
 #define CAIRN_PAIR_EXPR(a, ...) (__VA_ARGS__)

@@ -76,11 +76,11 @@ enum cairn_loglevel {
 	CAIRN_EVENT_((CAIRN_PLAIN_, #provider, CAIRN_DEBUG_LINE, before, statement), event, \
 		##__VA_ARGS__)
 
-#define CAIRN_HEX(name, expr) (cairnhex, #name, expr)
-#define CAIRN_SEQ(name, ptr, n) (cairnseq, #name, ptr, n)
-#define CAIRN_BYTES(name, ptr, n) (cairnbytes, #name, ptr, n)
+#define CAIRN_HEX(name, expr) (, cairnhex, #name, expr)
+#define CAIRN_SEQ(name, ptr, n) (, cairnseq, #name, ptr, n)
+#define CAIRN_BYTES(name, ptr, n) (, cairnbytes, #name, ptr, n)
 #define CAIRN_ENUM(name, expr, ...) \
-	(cairnenum, #name, expr, CAIRN_NARGS(~, ##__VA_ARGS__), \
+	(, cairnenum, #name, expr, CAIRN_NARGS(~, ##__VA_ARGS__), \
 		CAIRN_CAT(CAIRN_LABELS, CAIRN_NARGS(~, ##__VA_ARGS__))(~, ##__VA_ARGS__), \
 		(__VA_ARGS__))
 

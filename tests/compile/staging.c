@@ -370,6 +370,35 @@ TEST(enums_with_labels)
 	CHECK_STR(string_at(&v, 10), "EINTR");
 }
 
+/* Users' own macros pass fields on: these are expanded before CAIRN sees them. */
+#define MINE(event, ...) CAIRN(t, event, __VA_ARGS__, (last, 1))
+
+TEST(within_macros)
+{
+	unsigned char two[2] = {1, 2};
+	int n = 3;
+	struct view v = view_of("within");
+
+	set_all(true);
+	MINE(within, CAIRN_HEX(hex, n), CAIRN_BYTES(bytes, two, 2), (pair, n), n,
+		CAIRN_ENUM(color, RED, RED, GREEN));
+	ADD(int, 3);
+	ADD(uint32_t, 2);
+	add(two, 2);
+	ADD(int, 3);
+	ADD(int, 3);
+	ADD(int, RED);
+	ADD(int, 1);
+	CHECK(as_wanted());
+	CHECK_STR(string_at(&v, 4), "hex");
+	CHECK_STR(string_at(&v, 5), "bytes");
+	CHECK_STR(string_at(&v, 6), "pair");
+	CHECK_STR(string_at(&v, 9), "RED");
+	CHECK_STR(string_at(&v, 11), "last");
+	CHECK_INT(v.fields[0].flags, CAIRN_FIELD_HEX);
+	CHECK_INT(v.fields[1].kind, CAIRN_KIND_BYTES);
+}
+
 TEST(logs_and_levels)
 {
 	const char *who = "you";
