@@ -6,7 +6,8 @@
  *	CAIRN(http, request_done, path, status, (bytes, r->len));
  *
  * is the event `http:request_done` with the fields path, status and bytes. Until somebody records
- * it, it is one 5-byte NOP, and the arguments are not evaluated; then each is, once.
+ * it, it is one 5-byte NOP, and the arguments are not evaluated; then each is, once. (An argument
+ * that calls a function may make the compiler save a register before the NOP; gcc -Os adds a jump.)
  *
  * A field is
  *	expr				named as written: status, r->len (shown as r_len)

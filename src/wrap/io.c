@@ -75,7 +75,7 @@ WRAPPER int open(const char *path, int flags, ...)
 	unsigned mode;
 
 	OPEN_MODE(flags, mode);
-	CALL(int, open, REAL(open)(path, flags, mode), path, CAIRN_HEX(flags, flags),
+	CALL(int, open, REAL(open)(path, flags, mode), path, CAIRN_HEX(flags, (unsigned)flags),
 		CAIRN_HEX(mode, mode));
 }
 
@@ -84,19 +84,19 @@ WRAPPER int open64(const char *path, int flags, ...)
 	unsigned mode;
 
 	OPEN_MODE(flags, mode);
-	CALL(int, open, REAL(open64)(path, flags, mode), path, CAIRN_HEX(flags, flags),
+	CALL(int, open, REAL(open64)(path, flags, mode), path, CAIRN_HEX(flags, (unsigned)flags),
 		CAIRN_HEX(mode, mode));
 }
 
 WRAPPER int __open_2(const char *path, int flags)
 {
-	CALL(int, open, REAL(__open_2)(path, flags), path, CAIRN_HEX(flags, flags),
+	CALL(int, open, REAL(__open_2)(path, flags), path, CAIRN_HEX(flags, (unsigned)flags),
 		CAIRN_HEX(mode, 0u));
 }
 
 WRAPPER int __open64_2(const char *path, int flags)
 {
-	CALL(int, open, REAL(__open64_2)(path, flags), path, CAIRN_HEX(flags, flags),
+	CALL(int, open, REAL(__open64_2)(path, flags), path, CAIRN_HEX(flags, (unsigned)flags),
 		CAIRN_HEX(mode, 0u));
 }
 
@@ -106,7 +106,7 @@ WRAPPER int openat(int dirfd, const char *path, int flags, ...)
 
 	OPEN_MODE(flags, mode);
 	CALL(int, openat, REAL(openat)(dirfd, path, flags, mode), dirfd, path,
-		CAIRN_HEX(flags, flags), CAIRN_HEX(mode, mode));
+		CAIRN_HEX(flags, (unsigned)flags), CAIRN_HEX(mode, mode));
 }
 
 WRAPPER int openat64(int dirfd, const char *path, int flags, ...)
@@ -115,19 +115,19 @@ WRAPPER int openat64(int dirfd, const char *path, int flags, ...)
 
 	OPEN_MODE(flags, mode);
 	CALL(int, openat, REAL(openat64)(dirfd, path, flags, mode), dirfd, path,
-		CAIRN_HEX(flags, flags), CAIRN_HEX(mode, mode));
+		CAIRN_HEX(flags, (unsigned)flags), CAIRN_HEX(mode, mode));
 }
 
 WRAPPER int __openat_2(int dirfd, const char *path, int flags)
 {
 	CALL(int, openat, REAL(__openat_2)(dirfd, path, flags), dirfd, path,
-		CAIRN_HEX(flags, flags), CAIRN_HEX(mode, 0u));
+		CAIRN_HEX(flags, (unsigned)flags), CAIRN_HEX(mode, 0u));
 }
 
 WRAPPER int __openat64_2(int dirfd, const char *path, int flags)
 {
 	CALL(int, openat, REAL(__openat64_2)(dirfd, path, flags), dirfd, path,
-		CAIRN_HEX(flags, flags), CAIRN_HEX(mode, 0u));
+		CAIRN_HEX(flags, (unsigned)flags), CAIRN_HEX(mode, 0u));
 }
 
 WRAPPER int creat(const char *path, mode_t mode)
