@@ -1,0 +1,244 @@
+#!/usr/bin/env python3
+"""When things die: programs, hosts, disks. Every event whose site had returned is in the trace or
+counted lost; nothing is torn; nobody hangs."""
+import json
+import os
+import random
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+
+from cairn import BUILD, CAIRN, Skip, main, need, test, wait_for
+
+# Fires events with a checkable content; publishes in a mapped file, after each site returned, how
+# many it has fired.
+COUNTING = """
+#define _GNU_SOURCE
+#include <cairn/trace.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+	int fd = open(argv[1], O_RDWR | O_CREAT, 0600);
+	volatile uint64_t *n = ftruncate(fd, 4096) ? 0 : mmap(0, 4096, 3, MAP_SHARED, fd, 0);
+	uint64_t end = argc > 2 ? strtoull(argv[2], 0, 0) : ~0ull;
+	long pause = argc > 3 ? atol(argv[3]) : 0;
+	for (uint64_t i = 0; i < end; i++) {
+		char text[32];
+		unsigned len = i % 23;
+		for (unsigned k = 0; k < len; k++) text[k] = 'a' + (i + k) % 26;
+		text[len] = 0;
+		CAIRN(k, e, i, (s, (const char *)text), (x, i * 0x9e3779b97f4a7c15ull));
+		*n = i + 1;
+		if (pause && i % 16 == 0) usleep(pause);
+	}
+}
+"""
+
+
+def fired(path):
+    try:
+        with open(path, "rb") as f:
+            return int.from_bytes(f.read(8), "little")
+    except OSError:
+        return 0
+
+
+def check_contents(events):
+    for e in events:
+        f = e["fields"]
+        i = f["i"]
+        assert f["s"] == "".join(chr(97 + (i + k) % 26) for k in range(i % 23)), f
+        assert f["x"] == i * 0x9e3779b97f4a7c15 % 2**64, f
+
+
+@test
+def program_killed_at_any_instant(t):
+    prog = t.compile("p", COUNTING)
+    for k in range(12):
+        trace, count = t.path("t%d" % k), t.path("n%d" % k)
+        r = t.start([CAIRN, "record", "-o", trace, "--ring-size", "1M", "--", "sh", "-c",
+                     "%s %s & echo $!; wait" % (prog, count)], stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE)
+        pid = int(r.stdout.readline())
+        wait_for(lambda: fired(count) > random.randrange(20000), "some events")
+        os.kill(pid, signal.SIGKILL)
+        r.communicate(timeout=60)
+        events = t.events(trace)
+        check_contents(events)
+        lost = sum(t.lost(trace).values())
+        got = [e["fields"]["i"] for e in events]
+        assert got == sorted(set(got))
+        n = fired(count)
+        assert n <= len(got) + lost <= n + 1, (n, len(got), lost)
+
+
+@test
+def host_killed(t):
+    """The program runs on unharmed; the trace up to then is readable."""
+    prog = t.compile("p", COUNTING)
+    for k in range(5):
+        trace, count = t.path("t%d" % k), t.path("n%d" % k)
+        r = t.start([CAIRN, "record", "-o", trace, "--", prog, count, "400000", "1"])
+        wait_for(lambda: fired(count) > 5000 + random.randrange(20000), "some events")
+        r.kill()
+        r.wait()
+        before = fired(count)
+        wait_for(lambda: fired(count) > before + 1000, "the program goes on")
+        events = t.events(trace)
+        check_contents(events)
+        got = [e["fields"]["i"] for e in events]
+        assert got == list(range(len(got))), "a hole"
+        subprocess.run(["pkill", "-9", "-f", count], check=False)
+
+
+@test
+def new_host_takes_over(t):
+    prog = t.compile("p", COUNTING)
+    count = t.path("n")
+    out1 = t.path("one")
+    d = t.daemon()
+    t.cairn("session", "create", "s", "-o", out1)
+    t.cairn("session", "enable", "s", "k:*")
+    t.cairn("session", "start", "s")
+    p = t.start([prog, count, "300000", "1"])
+    wait_for(lambda: fired(count) > 20000, "some events")
+    d.kill()
+    d.wait()
+    at = fired(count)
+    wait_for(lambda: fired(count) > at + 1000, "the program goes on")
+    t.daemon()
+    wait_for(lambda: "s" in [s["name"] for s in json.loads(
+        t.cairn("session", "list", "--json").out)], "the session is taken over")
+    p.wait(timeout=100)
+    assert p.returncode == 0
+    again = json.loads(t.cairn("session", "list", "--json").out)
+    out2 = [s for s in again if s["name"] == "s"][0]["output"]
+    t.cairn("session", "stop", "s")
+    t.cairn("session", "destroy", "s")
+    one, two = t.events(out1), t.events(out2) if out2 != out1 else []
+    check_contents(one)
+    check_contents(two)
+    got = [e["fields"]["i"] for e in one + two]
+    assert len(got) == len(set(got)), "doubled"
+    lost = sum(t.lost(out1).values()) + (sum(t.lost(out2).values()) if two else 0)
+    assert len(got) + lost >= fired(count), (len(got), lost, fired(count))
+
+
+@test
+def full_disk(t):
+    if os.getuid() != 0:
+        raise Skip("needs root, to mount a small file system")
+    small = t.path("small")
+    os.mkdir(small)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", small]).returncode:
+        raise Skip("cannot mount a tmpfs here")
+    try:
+        prog = t.compile("p", COUNTING)
+        count = t.path("n")
+        r = t.cairn("record", "-o", small + "/t", "--", prog, count, "200000", status=None)
+        assert r.status == 1 or "space" in r.err.lower(), r
+        assert "space" in r.err.lower(), r
+        assert fired(count) == 200000
+        events = t.events(small + "/t")
+        check_contents(events)
+        assert len(events) + sum(t.lost(small + "/t").values()) <= 200000
+        assert events
+    finally:
+        subprocess.run(["umount", "-l", small])
+
+
+@test
+def no_descriptors_in_the_program(t):
+    prog = t.compile("p", """
+#include <cairn/trace.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+int main(void)
+{
+	while (open("/dev/null", O_RDONLY) >= 0) ;
+	for (int i = 0; i < 1000; i++) CAIRN(n, e, i);
+}
+""")
+    t.record(["sh", "-c", "ulimit -n 20; exec %s" % prog])
+    assert [e["fields"]["i"] for e in t.events()] == list(range(1000))
+
+
+@test
+def no_descriptors_in_the_host(t):
+    prog = t.compile("p", COUNTING)
+    r = t.run(["sh", "-c", "ulimit -n 12; exec %s record -o %s -- %s %s 1000" % (
+        CAIRN, t.trace, prog, t.path("n"))], status=None)
+    assert fired(t.path("n")) == 1000, r
+    assert r.status in (0, 1)
+    if r.status == 1:
+        assert "descriptor" in r.err.lower() or "open files" in r.err.lower(), r
+
+
+@test
+def no_memory_for_rings(t):
+    prog = t.compile("p", COUNTING)
+    r = t.run(["sh", "-c", "ulimit -v 400000; exec %s record -o %s --ring-size 1G -- %s %s 1000" % (
+        CAIRN, t.trace, prog, t.path("n"))], status=None)
+    assert r.status == 1 and r.err, r
+
+
+@test
+def core_of_the_program(t):
+    need("gdb")
+    prog = t.compile("p", COUNTING)
+    count, core = t.path("n"), t.path("core")
+    r = t.start([CAIRN, "record", "-o", t.trace, "--mode", "overwrite", "--ring-size", "1M", "--", "sh", "-c",
+                 "%s %s 100000000 & echo $!; wait" % (prog, count)], stdout=subprocess.PIPE)
+    pid = int(r.stdout.readline())
+    wait_for(lambda: fired(count) > 10000, "some events")
+    t.run(["gdb", "-q", "-batch", "-p", str(pid), "-ex", "generate-core-file " + core], status=None)
+    assert os.path.exists(core)
+    os.kill(pid, signal.SIGKILL)
+    r.wait(timeout=60)
+    t.cairn("recover", core, "-o", t.path("recovered"))
+    events = t.events(t.path("recovered"))
+    check_contents(events)
+    assert len(events) > 1000, len(events)
+
+
+@test
+def rings_in_files(t):
+    prog = t.compile("p", COUNTING)
+    rings = t.path("rings")
+    count = t.path("n")
+    r = t.start([CAIRN, "record", "-o", t.trace, "--ring-dir", rings, "--mode", "overwrite", "--", prog, count])
+    wait_for(lambda: fired(count) > 10000, "some events")
+    r.kill()
+    r.wait()
+    subprocess.run(["pkill", "-9", "-f", count], check=False)
+    t.cairn("recover", rings, "-o", t.path("recovered"))
+    events = t.events(t.path("recovered"))
+    check_contents(events)
+    assert len(events) > 1000, len(events)
+
+
+@test
+def cut_stream_file(t):
+    prog = t.compile("p", COUNTING)
+    t.record([prog, t.path("n"), "20000"], "--ring-size", "64K", "--mode", "block")
+    whole = len(t.events())
+    files = [os.path.join(t.trace, f) for f in os.listdir(t.trace) if f.startswith("channel")]
+    for cut in (1, 7, 100, 5000):
+        bad = t.path("cut%d" % cut)
+        shutil.copytree(t.trace, bad)
+        for f in files:
+            g = os.path.join(bad, os.path.basename(f))
+            os.truncate(g, max(0, os.path.getsize(g) - cut))
+        events = t.events(bad)
+        check_contents(events)
+        assert 0 < len(events) <= whole
+
+
+main()
