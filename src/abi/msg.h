@@ -32,6 +32,7 @@
 #define CAIRN_RUNDIR_ROOT "/run/cairn"
 #define CAIRN_RUNDIR_USER "/run/user/%u/cairn"
 #define CAIRN_SYNC_WAIT_MS 50
+#define CAIRN_SYNC_WAIT_MAX_MS 10000 /* with $CAIRN_WAIT_MS, which record sets for its command */
 
 enum cairn_msg_type {
 	/* runtime to host */

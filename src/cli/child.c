@@ -40,6 +40,7 @@ static void child_main(const struct child_setup *s, int gate, int failed)
 	(void)setenv("CAIRN_HOST", s->host, 1); /* on failure it runs untraced */
 	if (s->runtime)
 		(void)setenv("CAIRN_RT", s->runtime, 1); /* likewise */
+	(void)setenv("CAIRN_WAIT_MS", "2000", 0); /* likewise; a busy machine misses no event */
 	if (s->preload[0])
 		preload(s->preload);
 	if (s->stdout_to_stderr)

@@ -30,8 +30,8 @@ const struct command command_daemon = {
 	.usage = "[OPTION...]",
 	.options = options,
 	.notes =
-		"Programs that start while it runs connect to it; sessions are made and changed by\n"
-		"`cairn session`. SIGTERM and Ctrl-C end it; sessions are finished.",
+		"Programs that start while it runs connect to it; sessions are made and changed\n"
+		"by `cairn session`. SIGTERM and Ctrl-C end it; sessions are finished.",
 	.run = run,
 };
 

@@ -19,9 +19,9 @@ const struct command command_recover = {
 	.usage = "[OPTION...] FILE|DIR...",
 	.options = options,
 	.notes =
-		"FILE is a core file of a traced program or of a session host, or a ring file; DIR is\n"
-		"what --ring-dir named. Events already on disk are in the session's own trace:\n"
-		"`cairn print TRACE RECOVERED` shows both, merged.",
+		"FILE is a core file of a traced program or of a session host, or a ring file;\n"
+		"DIR is what --ring-dir named. Events already on disk are in the session's own\n"
+		"trace: `cairn print TRACE RECOVERED` shows both, merged.",
 	.run = run,
 };
 

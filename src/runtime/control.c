@@ -82,7 +82,23 @@ static void leave_all(void)
 		rt_set_close(rt.sets);
 }
 
-/* With other credentials we are of another sharing domain: leave all, then look again. */
+/* Ends this connection and its recordings, so that the next look begins it afresh. */
+static void leave(struct rt_conn *c)
+{
+	struct rt_set *s = rt.sets, *next;
+
+	for (; s; s = next) {
+		next = s->next;
+		if (s->conn == c)
+			rt_set_close(s);
+	}
+	rt_conn_end(c);
+	c->state = RT_CONN_NEW;
+}
+
+/* With other credentials we are of another sharing domain: leave the hosts that we may still speak
+ * to, then look again. One that we could not find again (a root's private socket, after privileges
+ * were dropped) is kept with its rings: else the rest of the program's life would go unrecorded. */
 static void follow_uid(void)
 {
 	uint32_t uid = (uint32_t)SYS(geteuid);
@@ -90,7 +106,9 @@ static void follow_uid(void)
 	if (uid == rt.uid)
 		return;
 	rt.uid = uid;
-	leave_all();
+	for (struct rt_conn *c = rt.conns; c; c = c->next)
+		if (c->state == RT_CONN_UP && rt_conn_reachable(c))
+			leave(c);
 	rt.rescan = 1;
 }
 

@@ -188,18 +188,37 @@ static bool peer_is_right(int fd)
 	return cred.uid == 0 || (!rt.secure && cred.uid == rt.uid);
 }
 
-static void conn_connect(struct rt_conn *c)
+/* A new socket, connected to c's path if *ret_err is 0; negative: no descriptor for one. */
+static long open_socket(const struct rt_conn *c, long *ret_err)
 {
 	struct sock_address a;
 	size_t len = 0;
-	long fd, err;
+	long fd;
 
 	a.family = AF_UNIX;
 	rt_append(a.path, sizeof(a.path), &len, c->path);
 	fd = SYS(socket, AF_UNIX, SOCK_SEQPACKET | O_CLOEXEC | O_NONBLOCK, 0);
+	if (fd >= 0)
+		*ret_err = SYS(connect, fd, &a, 2 + len + 1);
+	return fd;
+}
+
+bool rt_conn_reachable(const struct rt_conn *c)
+{
+	long err = -1, fd = open_socket(c, &err);
+	bool ok = fd >= 0 && err == 0 && peer_is_right((int)fd);
+
+	if (fd >= 0)
+		(void)SYS(close, fd); /* was a question only */
+	return ok;
+}
+
+static void conn_connect(struct rt_conn *c)
+{
+	long err = -1, fd = open_socket(c, &err);
+
 	if (fd < 0)
 		return; /* no descriptors: tried again at the next look */
-	err = SYS(connect, fd, &a, 2 + len + 1);
 	if (err == 0 && peer_is_right((int)fd)) {
 		c->fd = (int)fd;
 		c->state = RT_CONN_UP;

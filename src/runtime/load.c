@@ -151,14 +151,29 @@ static void after_fork_child(void)
 
 /* ---- load ---- */
 
+/* $CAIRN_WAIT_MS, which `cairn record` gives its command, which it started to be traced: how long a
+ * start may wait for a busy host. */
+static uint32_t wait_ms(const char *text)
+{
+	uint32_t ms = 0;
+
+	if (!text || !*text)
+		return CAIRN_SYNC_WAIT_MS;
+	for (; *text >= '0' && *text <= '9' && ms < CAIRN_SYNC_WAIT_MAX_MS; text++)
+		ms = ms * 10 + (uint32_t)(*text - '0');
+	return ms < CAIRN_SYNC_WAIT_MAX_MS ? ms : CAIRN_SYNC_WAIT_MAX_MS;
+}
+
 static void read_environment(void)
 {
 	const char *host = getenv("CAIRN_HOST"), *dir = getenv("CAIRN_RUNDIR");
 	size_t len = 0, dir_len = 0;
 
+	rt.wait_ms = CAIRN_SYNC_WAIT_MS;
 	rt.secure = getauxval(AT_SECURE) != 0;
 	if (rt.secure)
 		return;
+	rt.wait_ms = wait_ms(getenv("CAIRN_WAIT_MS"));
 	if (host)
 		rt_append(rt.env_host, sizeof(rt.env_host), &len, host);
 	if (dir)

@@ -241,10 +241,10 @@ static int64_t clock_ms(void)
 	return ts[0] * 1000 + ts[1] / 1000000;
 }
 
-/* Waits until all hosts have answered to `changes`, but not longer than the ABI promises. */
+/* Waits until all hosts have answered to `changes`, but not longer than promised (msg.h). */
 static void wait_synced(uint64_t changes)
 {
-	int64_t end = clock_ms() + CAIRN_SYNC_WAIT_MS, left;
+	int64_t end = clock_ms() + rt.wait_ms, left;
 
 	for (;;) {
 		uint64_t synced = load_acquire(&rt.synced); /* pairs with [synced] in control.c */

@@ -251,6 +251,7 @@ void rt_conn_send(
 void rt_conn_flush(struct rt_conn *c);
 /* Ends the connection. Its rings and enablings stay in force, for a new host. */
 void rt_conn_end(struct rt_conn *c);
+bool rt_conn_reachable(const struct rt_conn *c); /* could it be connected now, as we are now? */
 void rt_conn_read(struct rt_conn *c); /* handles everything that has come */
 void rt_set_close(struct rt_set *s); /* out of force at once; recycled after grace */
 void rt_hosts_scan(void); /* finds hosts, connects, forgets sockets that are gone */
@@ -283,6 +284,7 @@ struct rt_state {
 	uint32_t lock_word;
 	uint32_t ready; /* rt_init() done; release/acquire */
 	uint32_t no_rseq, no_tsc, secure;
+	uint32_t wait_ms; /* longest that a registration waits for hosts */
 
 	struct rt_module *modules;
 	struct rt_event **events; /* owned; by number - 1 */
