@@ -314,6 +314,8 @@ struct cairn_host_info {
 	char socket[108];
 	uint32_t sessions, processes;
 	uint64_t ring_memory_bytes;
+	uint64_t joined; /* programs that ever connected */
+	uint64_t described; /* events that they described */
 };
 int cairn_host_info(
 	struct cairn_control *ctl, struct cairn_host_info *ret_info, struct cairn_error *err);

@@ -29,9 +29,8 @@ const struct command command_daemon = {
 	.summary = "run a session host: of this user or, as root, of all",
 	.usage = "[OPTION...]",
 	.options = options,
-	.notes =
-		"Programs that start while it runs connect to it; sessions are made and changed\n"
-		"by `cairn session`. SIGTERM and Ctrl-C end it; sessions are finished.",
+	.notes = "Programs that start while it runs connect to it; sessions are made and changed\n"
+		 "by `cairn session`. SIGTERM and Ctrl-C end it; sessions are finished.",
 	.run = run,
 };
 

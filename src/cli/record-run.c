@@ -29,8 +29,6 @@ struct running {
 	int *pidfds; /* owned; of -p, -1 when ended */
 	uint64_t end_ns; /* of CLOCK_MONOTONIC; 0: no limit */
 	bool interrupted, command_failed;
-	uint32_t seen_processes; /* most at one time */
-	uint64_t seen_events; /* descriptions, most at one time */
 };
 
 static void messages(struct running *x)
@@ -199,21 +197,6 @@ static int sleep_ms(const struct running *x)
 	return ms;
 }
 
-static void look_at_programs(struct running *x)
-{
-	struct cairn_process_info *list;
-	uint64_t events = 0;
-	size_t n;
-
-	if (cairn_process_list(x->ctl, 0, 0, &list, &n, NULL) < 0)
-		return;
-	for (size_t i = 0; i < n; i++)
-		events += list[i].nevents;
-	x->seen_processes = MAX(x->seen_processes, (uint32_t)n);
-	x->seen_events = MAX(x->seen_events, events);
-	cairn_process_list_free(list);
-}
-
 static bool stats_of(struct running *x, struct cairn_stats *ret)
 {
 	struct cairn_session_info *list;
@@ -246,8 +229,6 @@ static int loop(struct running *x)
 		if (poll(fds, 2, sleep_ms(x)) < 0 && errno != EINTR)
 			return -errno;
 		err = cairn_host_step(x->host, 0);
-		if (x->seen_events == 0)
-			look_at_programs(x);
 		messages(x);
 		read_signals(x);
 		if (x->r->argv && child_ended(&x->child, false))
@@ -268,23 +249,25 @@ static int loop(struct running *x)
 static void say_nothing_recorded(const struct running *x)
 {
 	const struct record *r = x->r;
+	struct cairn_host_info host = {0};
 
-	if (!x->seen_processes && r->argv)
+	(void)cairn_host_info(x->ctl, &host, NULL); /* then it says the least */
+	if (!host.joined && r->argv)
 		(void)fail_text(r->c,
 			"mark it with CAIRN() (see cairn-trace(3)), or add --with libc for what it asks "
 			"of the C library",
 			"nothing was recorded: '%s' has no events of its own", r->argv[0]);
-	else if (!x->seen_processes)
+	else if (!host.joined)
 		(void)fail_text(r->c,
 			"programs connect when they start: start them while recording, or run "
 			"`cairn daemon` first",
 			"nothing was recorded: no program connected");
 	else
 		(void)fail_text(r->c, "`cairn list` shows the events of running programs",
-			"nothing was recorded: %u program%s connected, with %llu events, but none "
-			"of those asked for was fired",
-			x->seen_processes, x->seen_processes == 1 ? "" : "s",
-			(unsigned long long)x->seen_events);
+			"nothing was recorded: %llu program%s connected, with %llu events, but "
+			"none of those asked for was fired",
+			(unsigned long long)host.joined, host.joined == 1 ? "" : "s",
+			(unsigned long long)host.described);
 }
 
 /* Stops the session; the trace is whole then. CLI_OK or CLI_FAIL. */

@@ -18,10 +18,9 @@ const struct command command_recover = {
 	.summary = "make a trace of rings that a crash left behind",
 	.usage = "[OPTION...] FILE|DIR...",
 	.options = options,
-	.notes =
-		"FILE is a core file of a traced program or of a session host, or a ring file;\n"
-		"DIR is what --ring-dir named. Events already on disk are in the session's own\n"
-		"trace: `cairn print TRACE RECOVERED` shows both, merged.",
+	.notes = "FILE is a core file of a traced program or of a session host, or a ring file;\n"
+		 "DIR is what --ring-dir named. Events already on disk are in the session's own\n"
+		 "trace: `cairn print TRACE RECOVERED` shows both, merged.",
 	.run = run,
 };
 

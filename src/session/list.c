@@ -231,6 +231,8 @@ struct json_object *list_host(struct cairn_host *h)
 	json_add_str(o, "socket", h->public_path[0] ? h->public_path : h->private_path);
 	json_add_u64(o, "sessions", h->nsessions);
 	json_add_u64(o, "processes", h->nprograms);
+	json_add_u64(o, "joined", h->joined);
+	json_add_u64(o, "described", h->described);
 	json_add_u64(o, "ring_memory_bytes", bytes);
 	return o;
 }

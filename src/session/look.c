@@ -270,6 +270,8 @@ int cairn_host_info(
 			.sessions = (uint32_t)json_u64(o, "sessions"),
 			.processes = (uint32_t)json_u64(o, "processes"),
 			.ring_memory_bytes = json_u64(o, "ring_memory_bytes"),
+			.joined = json_u64(o, "joined"),
+			.described = json_u64(o, "described"),
 		};
 		(void)snprintf(ret_info->name, sizeof(ret_info->name), "%s", text(o, "name"));
 		(void)snprintf(ret_info->socket, sizeof(ret_info->socket), "%s", text(o, "socket"));

@@ -100,6 +100,7 @@ static int on_hello(struct conn *c, const struct msg_view *m)
 	if (!c->synced) {
 		c->synced = true;
 		c->host->nprograms++;
+		c->host->joined++;
 	}
 	return 0;
 }
@@ -139,6 +140,7 @@ static int add_event(void *arg, const struct cairn_msg_event *ev, const struct c
 	memcpy(e->file, d->file, file);
 	memcpy(e->file + file, d->function, function);
 	c->desc_bytes += ev->len;
+	c->host->described++;
 	return 0;
 }
 

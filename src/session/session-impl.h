@@ -458,6 +458,7 @@ struct cairn_host {
 	struct conn **conns; /* owned vector */
 	size_t nconns, cconns;
 	size_t nprograms;
+	uint64_t joined, described; /* programs, and descriptions of theirs, ever */
 	struct session **sessions; /* owned vector */
 	size_t nsessions, csessions;
 	uint64_t next_session_id;

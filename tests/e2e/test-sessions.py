@@ -99,8 +99,7 @@ def rotation(t):
     round(p)
     t.cairn("session", "destroy", "r")
     assert len(t.events(t.path("r"))) == 4000
-    chunk = json.loads(first)
-    chunk = chunk.get("dir") or chunk.get("path") or chunk.get("output")
+    chunk = json.loads(first)["directory"]
     assert len(t.events(chunk)) == 2000
 
 
