@@ -5,6 +5,7 @@
  * Ctrl-C does not wait any more. SIGTERM and SIGHUP, and SIGINT sent by kill(1), are passed on.
  */
 #include "cli/progress.h"
+#include "cli/reach.h"
 #include "cli/record.h"
 #include <errno.h>
 #include <poll.h>
@@ -16,7 +17,7 @@
 #include <unistd.h>
 
 #define SESSION "record"
-enum { STOP_TIMEOUT_MS = 1000 };
+enum { STOP_TIMEOUT_MS = 1000, REACH_MS = 1000 };
 
 struct running {
 	struct record *r;
@@ -28,7 +29,8 @@ struct running {
 	int signals; /* owned; signalfd */
 	int *pidfds; /* owned; of -p, -1 when ended */
 	uint64_t end_ns; /* of CLOCK_MONOTONIC; 0: no limit */
-	bool interrupted, command_failed;
+	uint64_t reach_ns; /* when those of -p must have connected; 0: looked at */
+	bool interrupted, command_failed, unreached;
 };
 
 static void messages(struct running *x)
@@ -180,6 +182,17 @@ static bool pids_ended(struct running *x)
 	return n > 0 && ended == n;
 }
 
+/* Once, some time after the start: who of -p has not connected? */
+static void check_reach(struct running *x)
+{
+	const struct recording *what = &x->r->what;
+
+	if (!x->reach_ns || now_ns(CLOCK_MONOTONIC) < x->reach_ns)
+		return;
+	x->reach_ns = 0;
+	x->unreached = reach_missing(x->r->c, x->ctl, what->pids, what->npids, true) != 0;
+}
+
 /* Milliseconds to sleep at most: until the end, the next progress line, or a look at pids. */
 static int sleep_ms(const struct running *x)
 {
@@ -230,6 +243,7 @@ static int loop(struct running *x)
 			return -errno;
 		err = cairn_host_step(x->host, 0);
 		messages(x);
+		check_reach(x);
 		read_signals(x);
 		if (x->r->argv && child_ended(&x->child, false))
 			return 0;
@@ -294,9 +308,11 @@ static int finish(struct running *x)
 	if (stats.write_error && stats.write_error != EPIPE)
 		return fail_text(r->c, "the trace holds what could be written",
 			"writing the trace failed: %s", strerror(stats.write_error));
-	if (stats.events == 0 && !snapshot)
+	if (stats.events == 0 && !snapshot) {
 		say_nothing_recorded(x);
-	else if (!r->quiet) {
+		return x->unreached ? CLI_FAIL : CLI_OK;
+	}
+	if (!r->quiet) {
 		progress_summary(&x->progress, &stats);
 		if (!r->stream)
 			(void)fprintf(stderr, "cairn: next: cairn stat %s; cairn print %s\n",
@@ -326,6 +342,8 @@ static int record(struct running *x)
 		return fail_text(r->c, NULL, "cannot wait for signals");
 	ret = open_host(x);
 	if (ret == CLI_OK)
+		ret = reach_exist(r->c, r->what.pids, r->what.npids);
+	if (ret == CLI_OK)
 		ret = watch_pids(x);
 	if (ret == CLI_OK)
 		ret = create_session(x);
@@ -335,6 +353,8 @@ static int record(struct running *x)
 		return ret;
 	if (!r->argv && !r->quiet)
 		say("recording; Ctrl-C ends it");
+	if (r->what.npids)
+		x->reach_ns = now_ns(CLOCK_MONOTONIC) + REACH_MS * 1000000ull;
 	if (r->duration_ns)
 		x->end_ns = now_ns(CLOCK_MONOTONIC) + r->duration_ns;
 	err = loop(x);

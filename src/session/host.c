@@ -96,7 +96,11 @@ static int epoll_add(struct cairn_host *h, int fd, void *what)
 
 static int host_open(struct cairn_host *h, struct error *err)
 {
-	int r;
+	int r = h->ring_dir ? mkdir_p(h->ring_dir, 0700) : 0;
+
+	if (r < 0)
+		return error_set(err, r, "cannot make the folder for rings, %s: %s", h->ring_dir,
+			strerror(-r));
 
 	h->epfd = epoll_create1(EPOLL_CLOEXEC);
 	h->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
