@@ -156,7 +156,7 @@ CAIRN_INLINE_ const uint64_t *cairn_put_step(
 	const void *p = (const void *)word[-1];
 
 	switch (kind) {
-	case CAIRN_STEP_WORD: cairn_put(c, word - 1, n); return word - 1;
+	case CAIRN_STEP_WORD: cairn_put_word(c, word[-1], n); return word - 1;
 	case CAIRN_STEP_ARRAY: cairn_put(c, p, n); return word - 1;
 	case CAIRN_STEP_STRING: cairn_put_str(c, (const char *)p, (size_t)-1); return word - 1;
 	case CAIRN_STEP_TEXT: cairn_put_str(c, (const char *)p, n); return word - 1;

@@ -88,7 +88,7 @@ template <class T> struct scalar {
 	}
 	CAIRN_INLINE_MEMBER_ void put(cairn_cursor &c, const std::uint64_t *&w)
 	{
-		cairn_put(&c, --w, sizeof(T));
+		cairn_put_word(&c, *--w, sizeof(T));
 	}
 };
 

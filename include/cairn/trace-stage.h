@@ -71,27 +71,80 @@ CAIRN_INLINE_ void cairn_put(struct cairn_cursor *c, const void *p, size_t n)
 	c->rest -= n;
 }
 
+/* The first `n` bytes of a word, stored whole: what is too much will be overwritten, or is in the
+ * tailroom. */
+CAIRN_INLINE_ void cairn_put_word(struct cairn_cursor *c, uint64_t word, size_t n)
+{
+	__builtin_memcpy(c->at, &word, sizeof(word));
+	c->at += n;
+	c->rest -= n;
+}
+
+/* The top bit of the first byte that is zero; higher bits mean nothing. */
+CAIRN_INLINE_ uint64_t cairn_zeros(uint64_t word)
+{
+	const uint64_t ones = 0x0101010101010101;
+
+	return (word - ones) & ~word & (ones << 7);
+}
+
+/* Copies a string's first part, of at most `limit` bytes and up to its NUL. It reads aligned words,
+ * which never lie in a page that has none of the string. Returns the bytes copied; *more is set if
+ * there may be more. */
+CAIRN_INLINE_ size_t cairn_copy_str(char *to, const char *from, size_t limit, int *more)
+{
+	size_t n = 0;
+
+	*more = 0;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	if (limit >= 8) {
+		typedef uint64_t __attribute__((__may_alias__)) word_t;
+		unsigned before = (unsigned)(uintptr_t)from & 7;
+		const volatile word_t *at = (const volatile word_t *)(from - before);
+		uint64_t word = *at >> (8 * before), zeros;
+
+		__builtin_memcpy(to, &word, sizeof(word));
+		zeros = cairn_zeros(before ? word | ~(uint64_t)0 << (64 - 8 * before) : word);
+		if (zeros)
+			return (size_t)__builtin_ctzll(zeros) / 8;
+		for (n = 8 - before; limit - n >= 8; n += 8) {
+			word = *++at;
+			__builtin_memcpy(to + n, &word, sizeof(word));
+			zeros = cairn_zeros(word);
+			if (zeros)
+				return n + (size_t)__builtin_ctzll(zeros) / 8;
+		}
+	}
+#endif
+	for (; n < limit; n++) {
+		char byte = *(const volatile char *)(from + n);
+
+		if (!byte)
+			return n;
+		to[n] = byte;
+	}
+	*more = 1;
+	return n;
+}
+
 /* A string of at most `max` bytes; (size_t)-1: up to its NUL. */
 CAIRN_INLINE_ void cairn_put_str(struct cairn_cursor *c, const char *s, size_t max)
 {
-	size_t room = (size_t)(c->end - c->at) - c->rest, n;
-	const volatile char *from = s ? s : "(null)";
-	char *to = c->at, byte;
+	size_t room = (size_t)(c->end - c->at) - c->rest, n, left;
+	int more;
 
-	if (!s)
+	if (!s) {
+		s = "(null)";
 		max = 6;
-	for (n = 0; n < max && (byte = from[n]) != 0; n++) {
-		if (n < room)
-			to[n] = byte;
-		else
-			c->lacking++;
-		if (n > CAIRN_PAYLOAD_MAX)
-			break;
 	}
-	if (n > room)
-		n = room;
-	to[n] = 0;
-	c->at = to + n + 1;
+	n = cairn_copy_str(c->at, s, max < room ? max : room, &more);
+	if (more)
+		for (left = n; left < max && left <= CAIRN_PAYLOAD_MAX &&
+			*(const volatile char *)(s + left);
+			left++)
+			c->lacking++;
+	c->at[n] = 0;
+	c->at += n + 1;
 	c->rest -= 1;
 }
 

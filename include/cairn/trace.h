@@ -27,7 +27,8 @@
  *	CAIRN_LEVEL(CAIRN_WARNING, http, slow, ns);	with a log level; CAIRN() has DEBUG_LINE
  *	CAIRN_LOG(http, CAIRN_INFO, "got %d of %s", n, name);
  *
- * CAIRN_LOG checks and records arguments as for printf (but %m, %n), formats nothing, and names
+ * CAIRN_LOG checks arguments as printf does (do not use %m, %n), records them whole (a string up to
+ * its NUL, whatever the precision: %.*s must not stand for less), formats nothing, and names
  * the event after the place: `http:main.c:42`. It may be used in signal handlers, as all of this.
  *
  *	CAIRN_AROUND(http, query, t = now(), rows = query(db), rows, (ns, now() - t));

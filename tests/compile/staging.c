@@ -10,6 +10,10 @@
 
 #include "test.h"
 
+#ifndef MAP_ANONYMOUS /* strict C11 */
+#define MAP_ANONYMOUS 0x20
+#endif
+
 struct record {
 	int count, lost;
 	uint32_t size;
@@ -308,6 +312,37 @@ TEST(strings)
 	CHECK(as_wanted());
 	CHECK(field_is(&v, 0, CAIRN_KIND_STR, 0, 1, 0));
 	CHECK(field_is(&v, 3, CAIRN_KIND_STR, 0, 1, 0));
+}
+
+/* At each alignment, each length, and at the end of a page with nothing behind it. */
+TEST(strings_wherever_they_lie)
+{
+	char *pages = (char *)mmap(
+		NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t len, at;
+
+	set_all(true);
+	if (mprotect(pages + 4096, 4096, PROT_NONE) != 0)
+		abort();
+	for (len = 0; len < 40; len++)
+		for (at = 0; at < 9; at++) {
+			char *s = at == 8 ? pages + 4096 - len - 1 : pages + 64 + at;
+
+			memset(pages, at & 1 ? 0xff : 0, 4096);
+			memset(s, 'a' + (int)at, len);
+			s[len] = 0;
+			CAIRN(t, somewhere, s, (n, (int)len));
+			ADD_STR(s);
+			ADD(int, len);
+			CHECK(as_wanted());
+			if (len < 4) /* no NUL within the array */
+				continue;
+			CAIRN(t, bounded, (s, *(char(*)[4])s));
+			add(s, 4);
+			ADD(char, 0);
+			CHECK(as_wanted());
+		}
+	munmap(pages, 8192);
 }
 
 TEST(arrays_and_sequences)
