@@ -272,11 +272,11 @@ static void write_modules(const struct process_facts *f, uint64_t ts, struct buf
 	free(m);
 }
 
-void session_dump_program(struct session *s, const struct conn *c, const struct process_facts *f)
+void session_dump_program(
+	struct session *s, const struct conn *c, const struct process_facts *f, uint64_t ts)
 {
 	AUTO(buf) struct buf out = {0};
 	struct ctf_process p = f->p;
-	uint64_t ts = clock_cycles(s->host->clock);
 
 	if (!output_has_place(s->output) || s->output->verbatim)
 		return;

@@ -185,6 +185,7 @@ static int on_sync(struct conn *c)
 {
 	struct cairn_host *h = c->host;
 	struct process_facts *facts = NULL;
+	uint64_t ts = clock_cycles(h->clock); /* before its first event, so that names are known */
 	int r;
 
 	for (size_t i = 0; i < h->nsessions; i++) {
@@ -197,7 +198,7 @@ static int on_sync(struct conn *c)
 		facts = process_facts_read(c->pid);
 	r = conn_send(c, CAIRN_MSG_SYNCED, NULL, 0, NULL, NULL);
 	for (struct attach *at = c->attached; at && facts; at = at->next)
-		session_dump_program(at->session, c, facts);
+		session_dump_program(at->session, c, facts, ts);
 	process_facts_free(facts);
 	return MIN(r, 0);
 }

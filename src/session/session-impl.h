@@ -425,7 +425,9 @@ void clock_describe(
 struct process_facts; /* raw text from /proc, read while the program surely lives */
 struct process_facts *process_facts_read(pid_t pid);
 void process_facts_free(struct process_facts *f);
-void session_dump_program(struct session *s, const struct conn *c, const struct process_facts *f);
+/* ts: not before anything that the state stream has, and before the first event that needs it. */
+void session_dump_program(
+	struct session *s, const struct conn *c, const struct process_facts *f, uint64_t ts);
 void session_dump_all(struct session *s); /* for a place that has no state dump yet */
 pid_t process_parent(pid_t pid);
 /* Is pid, or an ancestor of it, one of these? */

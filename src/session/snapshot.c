@@ -24,7 +24,7 @@ void session_dump_all(struct session *s)
 		if (program_attach_find(h->conns[i], s))
 			f = process_facts_read(h->conns[i]->pid);
 		if (f)
-			session_dump_program(s, h->conns[i], f);
+			session_dump_program(s, h->conns[i], f, clock_cycles(h->clock));
 		process_facts_free(f);
 	}
 }

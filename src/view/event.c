@@ -19,6 +19,7 @@ struct piece { /* text with its length */
 struct view_class {
 	int64_t zero_ns; /* of its trace's clock */
 	bool has_comm; /* contexts hold the thread's name */
+	bool more_contexts; /* than the thread, which stands first in a line */
 	bool names_threads; /* of the state dump: says names of threads */
 	bool is_log; /* shown by its message */
 	uint32_t nfields;
@@ -153,6 +154,20 @@ static void class_text(
 	}
 }
 
+static bool names_thread(const char *name)
+{
+	return strcmp(name, "tid") == 0 || strcmp(name, "vtid") == 0 || strcmp(name, "comm") == 0 ||
+		strcmp(name, "procname") == 0;
+}
+
+static bool has_more_contexts(const struct cairn_type *type)
+{
+	for (size_t i = 0; type && i < type->nmembers; i++)
+		if (type->members[i]->name && !names_thread(type->members[i]->name))
+			return true;
+	return false;
+}
+
 static int class_make(
 	const struct view *v, const struct cairn_event_class *cls, struct view_class **ret)
 {
@@ -166,6 +181,8 @@ static int class_make(
 	c->is_log = cls->format != NULL;
 	c->has_comm = has_member(cls->stream_context, "comm", "procname") ||
 		has_member(cls->context, "comm", "procname");
+	c->more_contexts =
+		has_more_contexts(cls->stream_context) || has_more_contexts(cls->context);
 	c->names_threads = threads_teaches(cls);
 	c->fields = calloc(c->nfields + 1, sizeof(*c->fields));
 	at = calloc(c->nfields + 1, sizeof(*at));
@@ -298,6 +315,25 @@ static void message(struct out *o, const struct cairn_event *ev, bool json)
 	}
 }
 
+/* " {pid=7 nice=0}": the contexts that do not stand first in the line. */
+static void more_contexts(struct out *o, const struct cairn_event *ev)
+{
+	size_t n;
+	const struct cairn_value *values = cairn_event_contexts(ev, &n);
+	const char *before = " {";
+
+	for (size_t i = 0; values && i < n; i++) {
+		if (!values[i].name || names_thread(values[i].name))
+			continue;
+		out_str(o, before);
+		out_str(o, values[i].name);
+		out_char(o, '=');
+		value_text(o, &values[i]);
+		before = " ";
+	}
+	out_str(o, before[1] ? "" : "}");
+}
+
 static void line_trace(struct view *v, const struct view_class *c, const struct cairn_event *ev)
 {
 	const struct view_prefix *prefix = prefix_of(v, c, ev);
@@ -325,6 +361,8 @@ static void line_trace(struct view *v, const struct view_class *c, const struct 
 			value_text(o, &fields[i]);
 		}
 	}
+	if (c->more_contexts)
+		more_contexts(o, ev);
 	if (ev->flags & CAIRN_EVENT_LATE)
 		out_str(o, " (late)");
 	out_char(o, '\n');
