@@ -13,6 +13,10 @@
 #ifndef CAIRN_TRACE_CXX_H
 #define CAIRN_TRACE_CXX_H
 
+#if __cplusplus < 201703L
+#error "cairn/trace.h needs C++17 or later (-std=c++17)"
+#endif
+
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>

@@ -37,6 +37,9 @@ extern "C" {
 extern CAIRN_HIDDEN_ const struct cairn_site __start_cairn_sites[];
 extern CAIRN_HIDDEN_ const struct cairn_site __stop_cairn_sites[];
 
+/* The dynamic section, in pairs of tag and value; NULL in static programs. */
+extern CAIRN_HIDDEN_ const int64_t cairn_dynamic_[] __asm__("_DYNAMIC");
+
 /* Merged by the linker: one each in every executable or shared library. */
 CAIRN_HIDDEN_ struct cairn_module cairn_module_v1 = {0, 0, 0, 0, 0, 0, 0, 0, {0, 0, 0, 0}};
 CAIRN_HIDDEN_ void (*cairn_module_leave_v1)(struct cairn_module *) = 0;
@@ -83,6 +86,18 @@ static inline const char *cairn_user_runtime_(char *path)
 	return st.st_uid == 0 || st.st_uid == uid ? path : 0;
 }
 
+/* Static programs must not load libraries, though they may have a dlopen. */
+static inline int cairn_is_dynamic_(void)
+{
+	const int64_t *d = cairn_dynamic_;
+
+	if (d)
+		for (; *d; d += 2)
+			if (*d == 1) /* DT_NEEDED */
+				return 1;
+	return 0;
+}
+
 /* DIR/libcairn-rt.so if it is there, else NULL. */
 static inline const char *cairn_runtime_in_(const char *dir, char *path)
 {
@@ -126,7 +141,7 @@ __attribute__((__cold__, __noinline__, __unused__)) static void cairn_module_loa
 		(void)cairn_linked_register_(m);
 		return;
 	}
-	if (!cairn_dlopen_ || !cairn_dlsym_)
+	if (!cairn_dlopen_ || !cairn_dlsym_ || !cairn_is_dynamic_())
 		return;
 	path = cairn_find_runtime_(room);
 	lib = path ? cairn_dlopen_(path, now | nodelete) : 0;

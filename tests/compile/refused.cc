@@ -1,0 +1,2 @@
+/* refused.c, in C++. */
+#include "refused.c"
