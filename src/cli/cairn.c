@@ -28,6 +28,7 @@ const struct command *const cli_commands[] = {
 	&command_session,
 	&command_daemon,
 	&command_recover,
+	&command_dormant,
 	&command_help,
 	NULL,
 };

@@ -24,8 +24,8 @@ static void say_missing(const struct command *c, pid_t pid)
 	while (comm.len && comm.data[comm.len - 1] == '\n')
 		comm.data[--comm.len] = '\0';
 	(void)fail_text(c,
-		"a program is reached if it was marked with CAIRN() and started while `cairn "
-		"daemon` or a recording ran, or with CAIRN_RT set (see cairn(1))",
+		"a program is reached if it is marked with CAIRN() and started while a host "
+		"ran, or after `cairn dormant on`; --with libc reaches commands of record's",
 		"process %d (%s) cannot be reached: the runtime is not loaded in it", (int)pid,
 		comm.data ? comm.data : "?");
 }

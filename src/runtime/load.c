@@ -167,12 +167,14 @@ static uint32_t wait_ms(const char *text)
 static void read_environment(void)
 {
 	const char *host = getenv("CAIRN_HOST"), *dir = getenv("CAIRN_RUNDIR");
+	const char *set = getenv("CAIRN_RT");
 	size_t len = 0, dir_len = 0;
 
 	rt.wait_ms = CAIRN_SYNC_WAIT_MS;
 	rt.secure = getauxval(AT_SECURE) != 0;
 	if (rt.secure)
 		return;
+	rt.waits = set && *set && !host; /* the per-user setting (cairn-dormant(1)) */
 	rt.wait_ms = wait_ms(getenv("CAIRN_WAIT_MS"));
 	if (host)
 		rt_append(rt.env_host, sizeof(rt.env_host), &len, host);

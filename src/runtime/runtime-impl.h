@@ -284,6 +284,7 @@ struct rt_state {
 	uint32_t lock_word;
 	uint32_t ready; /* rt_init() done; release/acquire */
 	uint32_t no_rseq, no_tsc, secure;
+	uint32_t waits; /* dormant: hosts are waited for even if there is no sign of one */
 	uint32_t wait_ms; /* longest that a registration waits for hosts */
 
 	struct rt_module *modules;

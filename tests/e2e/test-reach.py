@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""Who can be reached by a session that begins after the program, and what is said of the others."""
+import json
+import os
+import signal
+import subprocess
+
+from cairn import BUILD, CAIRN, main, test, wait_for
+
+LOOP = """
+#include <cairn/trace.h>
+#include <stdio.h>
+int main(void)
+{
+	char line[8];
+	puts("ready"); fflush(stdout);
+	while (fgets(line, sizeof(line), stdin)) {
+		for (int i = 0; i < 100; i++) CAIRN(loop, a, i);
+		puts("done"); fflush(stdout);
+	}
+}
+"""
+
+
+def looper(t, env=None):
+    p = t.start([t.compile("p", LOOP)], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert p.stdout.readline() == b"ready\n"
+    return p
+
+
+def go(p):
+    p.stdin.write(b"x\n")
+    p.stdin.flush()
+    assert p.stdout.readline() == b"done\n"
+
+
+@test
+def no_host_means_nothing_is_loaded(t):
+    p = looper(t)
+    maps = open("/proc/%d/maps" % p.pid).read()
+    assert "cairn-rt" not in maps
+    assert len(os.listdir("/proc/%d/task" % p.pid)) == 1
+    assert len(os.listdir("/proc/%d/fd" % p.pid)) == 3
+    r = t.cairn("record", "-o", t.trace, "-p", str(p.pid), "--duration", "1500ms", status=1)
+    assert "%d (p) cannot be reached" % p.pid in r.err, r
+    assert "dormant" in r.err, r
+
+
+@test
+def no_such_process(t):
+    r = t.cairn("record", "-o", t.trace, "-p", "4194303", status=1)
+    assert "4194303" in r.err, r
+
+
+@test
+def dormant_programs_are_reached(t):
+    """Even if nothing of the run directory existed when they started."""
+    out = t.cairn("dormant", "env").out
+    assert out == "export CAIRN_RT='%s'\n" % os.path.join(BUILD, "libcairn-rt.so"), out
+    p = looper(t, env={"CAIRN_RT": os.path.join(BUILD, "libcairn-rt.so")})
+    go(p)
+    for k, option in enumerate((["-p", str(p.pid)], ["--all"])):
+        trace = t.path("t%d" % k)
+        r = t.start([CAIRN, "record", "-q", "-o", trace, *option])
+
+        def recorded():
+            go(p)
+            return os.path.exists(trace + "/metadata") and t.events(trace)
+        wait_for(recorded, "events")
+        r.send_signal(signal.SIGINT)
+        assert r.wait(timeout=30) == 0
+        assert {e["tid"] for e in t.events(trace)} == {p.pid}
+    p.stdin.close()
+    assert p.wait(timeout=30) == 0
+
+
+@test
+def dormant_setting(t):
+    env = {"XDG_CONFIG_HOME": t.path("config")}
+    conf = t.path("config/environment.d/50-cairn.conf")
+    assert json.loads(t.cairn("dormant", "status", "--json", env=env).out) == {
+        "login": False, "shell": ""}
+    t.cairn("dormant", "on", env=env)
+    assert open(conf).read() == "CAIRN_RT=%s\n" % os.path.join(BUILD, "libcairn-rt.so")
+    assert json.loads(t.cairn("dormant", "status", "--json", env=env).out)["login"] is True
+    t.cairn("dormant", "off", env=env)
+    t.cairn("dormant", "off", env=env)
+    assert not os.path.exists(conf)
+    t.cairn("dormant", status=2)
+    t.cairn("dormant", "perhaps", status=2)
+
+
+main()
