@@ -52,6 +52,9 @@ enum cairn_msg_type {
 	CAIRN_MSG_CLOSE =
 		36, /* struct cairn_msg_ringset: stop writing to it, then ACK, then forget */
 	CAIRN_MSG_SYNCED = 37, /* nothing */
+	CAIRN_MSG_PROC =
+		38, /* nothing + a descriptor: root of a procfs of the host's pid namespace, to
+				a runtime in another one: thread ids are read from its thread-self */
 	/* commands (client) to host and back: JSON text, see session/control.c */
 	CAIRN_MSG_REQUEST = 64,
 	CAIRN_MSG_REPLY = 65,

@@ -38,8 +38,8 @@ static uint32_t cpu_now(const struct rt_thread *t)
 static uint64_t context_value(struct rt_thread *t, uint32_t ctx, const void *ip)
 {
 	switch (ctx) {
-	case CAIRN_CTX_TID: return (uint32_t)t->tid;
-	case CAIRN_CTX_PID: return (uint32_t)t->pid;
+	case CAIRN_CTX_TID: return (uint32_t)t->shown_tid;
+	case CAIRN_CTX_PID: return (uint32_t)t->shown_pid;
 	case CAIRN_CTX_CPU: return cpu_now(t);
 	case CAIRN_CTX_NICE: return (uint32_t)(20 - SYS(getpriority, 0 /* PRIO_PROCESS */, 0));
 	case CAIRN_CTX_SCHED: return (uint32_t)SYS(sched_getscheduler, 0);

@@ -336,7 +336,7 @@ void rt_fire(struct cairn_slot *slot, void *payload, uint32_t size, const void *
 		const struct ring_producer *ring = NULL;
 		uint8_t *body = (uint8_t *)payload - 4;
 
-		__builtin_memcpy(body, &t->tid, 4);
+		__builtin_memcpy(body, &t->shown_tid, 4);
 		if (unlikely(ring_append(sinks->sink[0].set->p, t->rseq, body, size + 4,
 				     sinks->sink[0].id, &ring) != RING_OK))
 			fire_sink(t, &sinks->sink[0], payload, size, ip, outer);

@@ -349,6 +349,11 @@ void rt_conn_message(struct rt_conn *c, const uint8_t *data, size_t len, int fd)
 	case CAIRN_MSG_ENABLE: on_switch(c, m.seq, data, len, true); break;
 	case CAIRN_MSG_DISABLE: on_switch(c, m.seq, data, len, false); break;
 	case CAIRN_MSG_CLOSE: on_close(c, m.seq, data, len); break;
+	case CAIRN_MSG_PROC:
+		if (fd >= 0)
+			rt_ids_from(fd);
+		fd = -1;
+		break;
 	case CAIRN_MSG_SYNCED:
 		if (c->sync_out)
 			c->synced = c->sync_seq;

@@ -49,6 +49,8 @@ struct rt_thread {
 	uintptr_t active;
 	uint32_t gen; /* == *rt.gen: tid, pid and rseq below are right */
 	int32_t tid, pid;
+	int32_t shown_tid, shown_pid; /* the same as the host sees them (thread.c) */
+	uint32_t ids; /* rt.ids when these were learnt */
 	uint32_t
 		muted; /* != 0: fires nothing (the control thread; a thread inside our own libc calls) */
 	struct rseq *rseq; /* NULL: none; solo rings then */
@@ -262,6 +264,7 @@ bool rt_hosts_expected(void); /* the link to the runtime is left for hosts to co
 
 /* Starts the control thread unless there is one, or nothing for it to do. True: there is one. Not
  * under the lock. */
+void rt_ids_from(int fd); /* control thread: CAIRN_MSG_PROC has come; takes fd (thread.c) */
 bool rt_control_start(void);
 void rt_control_wake(void);
 void rt_hooks_set(bool on); /* hooks.c; under the lock */
@@ -284,6 +287,10 @@ struct rt_state {
 	uint32_t lock_word;
 	uint32_t ready; /* rt_init() done; release/acquire */
 	uint32_t no_rseq, no_tsc, secure;
+	/* Where threads learn the host's ids of them; "" in the host's own pid namespace. ids counts
+	 * changes: release by the control thread, acquire by threads; number n stands in [n % 2]. */
+	uint32_t ids;
+	char ids_path[2][96];
 	uint32_t waits; /* dormant: hosts are waited for even if there is no sign of one */
 	uint32_t wait_ms; /* longest that a registration waits for hosts */
 

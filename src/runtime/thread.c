@@ -133,11 +133,65 @@ static uint32_t generation(void)
 	return gen;
 }
 
+/* ---- ids as the host sees them ---- */
+
+/* In a pid namespace of our own the host lent us a procfs of its own (session/ids.c). The
+ * descriptor is in the control thread's table; any thread, and while we live a fork child too,
+ * gets there through that thread's folder in our procfs. */
+void rt_ids_from(int fd)
+{
+	uint32_t n = rt.ids + 1;
+	char *path = rt.ids_path[n % 2];
+	size_t len = 0, size = sizeof(rt.ids_path[0]);
+
+	rt_append(path, size, &len, "/proc/");
+	rt_append_u64(path, size, &len, (uint32_t)SYS(getpid));
+	rt_append(path, size, &len, "/task/");
+	rt_append_u64(path, size, &len, (uint32_t)SYS(gettid));
+	rt_append(path, size, &len, "/fd/");
+	rt_append_u64(path, size, &len, (uint32_t)fd);
+	rt_append(path, size, &len, "/thread-self");
+	store_release(&rt.ids, n); /* pairs with [ids] in learn_ids() */
+	fence_seq_cst(); /* with the one in rt_thread_verify(): it sees rt.ids, or is verified again */
+	for (struct rt_thread_chunk *c = load_acquire(&rt.chunks); c; c = c->next)
+		for (uint32_t i = 0; i < c->n; i++)
+			for (int k = 0; k < RT_REGIONS; k++)
+				store_relaxed(&c->threads[i].regions[k], 0);
+}
+
+/* A number of `text` from *at, which moves past it; 0 if there is none. */
+static int32_t number(const char *text, long len, long *at)
+{
+	int32_t v = 0;
+
+	for (; *at < len && text[*at] >= '0' && text[*at] <= '9' && v < 100000000; ++*at)
+		v = v * 10 + (text[*at] - '0');
+	return v;
+}
+
+static void learn_ids(struct rt_thread *t)
+{
+	uint32_t ids = load_acquire(&rt.ids); /* pairs with [ids] in rt_ids_from() */
+	char link[64]; /* "PID/task/TID" */
+	long n = 0, at = 0;
+	int32_t pid, tid;
+
+	if (ids)
+		n = SYS(readlinkat, -100 /* AT_FDCWD */, rt.ids_path[ids % 2], link, sizeof(link));
+	pid = number(link, n, &at);
+	while (at < n && (link[at] < '0' || link[at] > '9'))
+		at++;
+	tid = number(link, n, &at);
+	t->shown_pid = pid && tid ? pid : t->pid;
+	t->shown_tid = pid && tid ? tid : t->tid;
+	t->ids = ids;
+}
+
 bool rt_thread_verify(struct rt_thread *t, uintptr_t sp)
 {
 	uintptr_t region = sp >> RT_REGION_SHIFT;
 	uint32_t gen = generation();
-	int32_t tid = (int32_t)SYS(gettid);
+	int32_t tid = (int32_t)SYS(gettid), was = t->gen == gen ? t->tid : 0;
 
 	if (t->gen != gen) { /* first use, or a child of fork */
 		if (t->gen && t->tid != tid)
@@ -157,5 +211,8 @@ bool rt_thread_verify(struct rt_thread *t, uintptr_t sp)
 	}
 	t->gen = gen;
 	t->regions[region % RT_REGIONS] = region;
+	fence_seq_cst();
+	if (was != tid || t->ids != load_relaxed(&rt.ids))
+		learn_ids(t);
 	return true;
 }

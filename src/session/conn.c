@@ -132,7 +132,10 @@ static int send_now(struct conn *c, const struct outmsg *m)
 	} control = {0};
 	struct iovec iov = {.iov_base = (void *)m->bytes, .iov_len = m->len};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-	int fd = m->rset ? ringset_fd(m->rset->rs) : -1;
+	const struct cairn_msg *head = (const struct cairn_msg *)m->bytes;
+	int fd = m->rset		       ? ringset_fd(m->rset->rs)
+		: head->type == CAIRN_MSG_PROC ? c->host->ids_fd
+					       : -1;
 
 	if (fd >= 0) {
 		struct cmsghdr *cm = &control.align;

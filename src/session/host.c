@@ -172,6 +172,8 @@ void cairn_host_free(struct cairn_host *h)
 	auto_fd(&h->epfd);
 	auto_fd(&h->timer_fd);
 	auto_fd(&h->spare_fd);
+	if (h->ids_tried)
+		auto_fd(&h->ids_fd);
 	free(h->conns);
 	free(h->sessions);
 	free(h->runtime);

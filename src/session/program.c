@@ -186,19 +186,28 @@ static int on_sync(struct conn *c)
 	struct cairn_host *h = c->host;
 	struct process_facts *facts = NULL;
 	uint64_t ts = clock_cycles(h->clock); /* before its first event, so that names are known */
+	struct attach *at;
+	bool wanted = false;
 	int r;
 
+	(void)ids_offer(c); /* a connection that broke is noticed below */
 	for (size_t i = 0; i < h->nsessions; i++) {
 		struct session *s = h->sessions[i];
 
 		if (s->state == SESSION_RUNNING && session_wants(s, c))
 			(void)program_update(c, s, NULL); /* says itself what went wrong */
 	}
-	if (c->attached) /* while it waits for us it surely lives */
+	for (at = c->attached; at; at = at->next)
+		wanted |= at->dumped != c->nevents + 1;
+	if (wanted) /* while it waits for us it surely lives */
 		facts = process_facts_read(c->pid);
 	r = conn_send(c, CAIRN_MSG_SYNCED, NULL, 0, NULL, NULL);
-	for (struct attach *at = c->attached; at && facts; at = at->next)
+	for (at = c->attached; at && facts; at = at->next) {
+		if (at->dumped == c->nevents + 1)
+			continue; /* it came before, and loaded nothing since */
 		session_dump_program(at->session, c, facts, ts);
+		at->dumped = c->nevents + 1;
+	}
 	process_facts_free(facts);
 	return MIN(r, 0);
 }

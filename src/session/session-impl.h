@@ -108,6 +108,7 @@ struct attach { /* a program in a session */
 	struct attach *next; /* of the same program */
 	struct conn *conn;
 	struct session *session;
+	size_t dumped; /* events the program had described at its last state dump, plus one */
 	size_t nchannels; /* the session's, when the program came */
 	struct attach_channel *channels; /* owned: nchannels */
 };
@@ -151,6 +152,8 @@ int conn_send(struct conn *c, uint16_t type, const void *payload, size_t len, st
 int conn_ask(struct conn *c, uint16_t type, const void *payload, size_t len, struct rset *rset,
 	uint32_t ringset, struct command *cmd);
 
+/* Tells a program in another pid namespace how its threads learn our ids of them (ids.c). */
+int ids_offer(struct conn *c);
 int program_message(struct conn *c, const struct msg_view *m, int *fds, size_t nfds);
 void program_done(struct conn *c);
 bool program_is_visible(const struct conn *c, uid_t uid); /* to a commander */
@@ -459,6 +462,8 @@ struct cairn_host {
 	uint32_t nrings; /* highest possible CPU + 1 */
 	struct conn **conns; /* owned vector */
 	size_t nconns, cconns;
+	int ids_fd; /* owned; see ids.c. Negative: none */
+	bool ids_tried;
 	size_t nprograms;
 	uint64_t joined, described; /* programs, and descriptions of theirs, ever */
 	struct session **sessions; /* owned vector */
