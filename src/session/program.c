@@ -198,12 +198,12 @@ static int on_sync(struct conn *c)
 			(void)program_update(c, s, NULL); /* says itself what went wrong */
 	}
 	for (at = c->attached; at; at = at->next)
-		wanted |= at->dumped != c->nevents + 1;
+		wanted |= at->dumped < c->nevents + 1;
 	if (wanted) /* while it waits for us it surely lives */
 		facts = process_facts_read(c->pid);
 	r = conn_send(c, CAIRN_MSG_SYNCED, NULL, 0, NULL, NULL);
 	for (at = c->attached; at && facts; at = at->next) {
-		if (at->dumped == c->nevents + 1)
+		if (at->dumped >= c->nevents + 1)
 			continue; /* it came before, and loaded nothing since */
 		session_dump_program(at->session, c, facts, ts);
 		at->dumped = c->nevents + 1;
