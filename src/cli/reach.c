@@ -1,9 +1,14 @@
 /* Processes named by -p that no session can reach. See reach.h. */
 #include "cli/reach.h"
+#include <dirent.h>
+#include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int reach_exist(const struct command *c, const pid_t *pids, size_t n)
 {
@@ -49,4 +54,92 @@ size_t reach_missing(
 	}
 	cairn_process_list_free(list);
 	return missing;
+}
+
+/* ---- marked programs ---- */
+
+/* Whether a note segment holds the note of a module: name "Cairn", type 1 (trace-module.h). */
+static bool notes_have_ours(const uint8_t *notes, size_t len)
+{
+	for (size_t at = 0; at + sizeof(Elf64_Nhdr) <= len;) {
+		Elf64_Nhdr note;
+		size_t name = at + sizeof(note);
+
+		memcpy(&note, notes + at, sizeof(note));
+		if (note.n_namesz > len || note.n_descsz > len)
+			return false;
+		if (note.n_namesz == 6 && note.n_type == 1 && name + 6 <= len &&
+			memcmp(notes + name, "Cairn", 6) == 0)
+			return true;
+		at = name + ((note.n_namesz + 3u) & ~3u) + ((note.n_descsz + 3u) & ~3u);
+	}
+	return false;
+}
+
+static bool is_marked(int fd)
+{
+	uint8_t notes[4096];
+	Elf64_Ehdr eh;
+
+	if (pread(fd, &eh, sizeof(eh), 0) != sizeof(eh) ||
+		memcmp(eh.e_ident, ELFMAG, SELFMAG) != 0 || eh.e_ident[EI_CLASS] != ELFCLASS64 ||
+		eh.e_phentsize != sizeof(Elf64_Phdr))
+		return false;
+	for (unsigned i = 0; i < eh.e_phnum && i < 128; i++) {
+		Elf64_Phdr ph;
+		ssize_t n;
+
+		if (pread(fd, &ph, sizeof(ph), (off_t)(eh.e_phoff + i * sizeof(ph))) != sizeof(ph))
+			return false;
+		if (ph.p_type != PT_NOTE)
+			continue;
+		n = pread(fd, notes, MIN((size_t)ph.p_filesz, sizeof(notes)), (off_t)ph.p_offset);
+		if (n > 0 && notes_have_ours(notes, (size_t)n))
+			return true;
+	}
+	return false;
+}
+
+static bool process_is_marked(const char *pid)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/%.20s/exe", pid); /* fits */
+	AUTO(fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	return fd >= 0 && is_marked(fd);
+}
+
+static bool is_listed(const struct cairn_process_info *list, size_t n, pid_t pid)
+{
+	while (n > 0)
+		if (list[--n].pid == pid)
+			return true;
+	return false;
+}
+
+void reach_say_others(struct cairn_control *ctl)
+{
+	enum { SHOWN = 8 };
+	DIR *proc AUTO(dir) = opendir("/proc");
+	struct cairn_process_info *list;
+	struct buf names AUTO(buf) = {0};
+	struct dirent *d;
+	size_t len, missing = 0;
+
+	if (!proc || cairn_process_list(ctl, 0, 0, &list, &len, NULL) < 0)
+		return;
+	while ((d = readdir(proc))) {
+		pid_t pid = (pid_t)atoi(d->d_name);
+
+		if (pid <= 0 || is_listed(list, len, pid) || !process_is_marked(d->d_name))
+			continue;
+		if (missing++ < SHOWN)
+			buf_printf(&names, "%s%d", missing > 1 ? ", " : "", (int)pid);
+	}
+	cairn_process_list_free(list);
+	if (missing)
+		say("%zu marked program%s cannot be reached, the runtime is not loaded there: %s%s",
+			missing, missing > 1 ? "s" : "", names.data ? names.data : "",
+			missing > SHOWN ? "..." : "");
 }

@@ -190,7 +190,10 @@ static void check_reach(struct running *x)
 	if (!x->reach_ns || now_ns(CLOCK_MONOTONIC) < x->reach_ns)
 		return;
 	x->reach_ns = 0;
-	x->unreached = reach_missing(x->r->c, x->ctl, what->pids, what->npids, true) != 0;
+	if (x->r->all)
+		reach_say_others(x->ctl);
+	else
+		x->unreached = reach_missing(x->r->c, x->ctl, what->pids, what->npids, true) != 0;
 }
 
 /* Milliseconds to sleep at most: until the end, the next progress line, or a look at pids. */
@@ -199,7 +202,7 @@ static int sleep_ms(const struct running *x)
 	int ms = x->r->quiet ? -1 : progress_due_ms(&x->progress);
 	uint64_t now = now_ns(CLOCK_MONOTONIC);
 
-	if (x->r->what.npids && (ms < 0 || ms > 100))
+	if ((x->r->what.npids || x->reach_ns) && (ms < 0 || ms > 100))
 		ms = 100;
 	if (x->end_ns) {
 		uint64_t left_ms = x->end_ns > now ? (x->end_ns - now) / 1000000 + 1 : 0;
@@ -353,7 +356,7 @@ static int record(struct running *x)
 		return ret;
 	if (!r->argv && !r->quiet)
 		say("recording; Ctrl-C ends it");
-	if (r->what.npids)
+	if (r->what.npids || r->all)
 		x->reach_ns = now_ns(CLOCK_MONOTONIC) + REACH_MS * 1000000ull;
 	if (r->duration_ns)
 		x->end_ns = now_ns(CLOCK_MONOTONIC) + r->duration_ns;

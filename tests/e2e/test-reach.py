@@ -2,6 +2,7 @@
 """Who can be reached by a session that begins after the program, and what is said of the others."""
 import json
 import os
+import re
 import signal
 import subprocess
 
@@ -44,6 +45,8 @@ def no_host_means_nothing_is_loaded(t):
     r = t.cairn("record", "-o", t.trace, "-p", str(p.pid), "--duration", "1500ms", status=1)
     assert "%d (p) cannot be reached" % p.pid in r.err, r
     assert "dormant" in r.err, r
+    r = t.cairn("record", "-o", t.path("all"), "--all", "--duration", "1500ms")
+    assert re.search(r"cannot be reached.*\b%d\b" % p.pid, r.err), r
 
 
 @test
