@@ -472,6 +472,12 @@ int ctfr_meta_feed(struct ctfr_meta *m, const char *text, size_t n, bool final, 
 
 	if (m->broken)
 		return error_set(err, -EINVAL, "the metadata has an error");
+	if (n && m->text.len == 0 && text[0] == '\x1e') { /* a JSON text sequence */
+		m->broken = true;
+		(void)error_set(err, -EINVAL, "the metadata is CTF 2, which is not read here");
+		error_hint(err, "read it with babeltrace2 2.1 or later, or record CTF 1.8");
+		return -EINVAL;
+	}
 	if (m->text.len + n > CTFR_MAX_META)
 		return error_set(
 			err, -EFBIG, "the metadata is larger than %u MiB", CTFR_MAX_META >> 20);
