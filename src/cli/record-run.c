@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define SESSION "record"
-enum { STOP_TIMEOUT_MS = 1000, REACH_MS = 1000 };
+enum { STOP_TIMEOUT_MS = 1000, REACH_MS = 1500 };
 
 struct running {
 	struct record *r;
@@ -183,11 +183,11 @@ static bool pids_ended(struct running *x)
 }
 
 /* Once, some time after the start: who of -p has not connected? */
-static void check_reach(struct running *x)
+static void check_reach(struct running *x, bool ending)
 {
 	const struct recording *what = &x->r->what;
 
-	if (!x->reach_ns || now_ns(CLOCK_MONOTONIC) < x->reach_ns)
+	if (!x->reach_ns || (!ending && now_ns(CLOCK_MONOTONIC) < x->reach_ns))
 		return;
 	x->reach_ns = 0;
 	if (x->r->all)
@@ -246,7 +246,7 @@ static int loop(struct running *x)
 			return -errno;
 		err = cairn_host_step(x->host, 0);
 		messages(x);
-		check_reach(x);
+		check_reach(x, false);
 		read_signals(x);
 		if (x->r->argv && child_ended(&x->child, false))
 			return 0;
@@ -361,6 +361,7 @@ static int record(struct running *x)
 	if (r->duration_ns)
 		x->end_ns = now_ns(CLOCK_MONOTONIC) + r->duration_ns;
 	err = loop(x);
+	check_reach(x, true);
 	ret = finish(x);
 	if (err && err != -EINTR)
 		ret = fail_text(r->c, NULL, "recording ended early: %s", strerror(-err));

@@ -22,11 +22,11 @@
 #define SIGURG 23
 #define MAX_POLL 66
 #define RETRY_MS 20
-#define SECOND_MS 1000
+#define LOOK_MS 500 /* for hosts that come, other credentials, another cgroup */
 #define GRACE_MS_MAX 64
 
 struct control {
-	int signals, inotify;
+	int signals;
 	struct pollfd fds[MAX_POLL];
 	struct rt_conn *conn[MAX_POLL];
 	uint32_t n;
@@ -142,22 +142,14 @@ static void publish_synced(void)
 	(void)SYS(futex, &rt.synced, FUTEX_WAKE_PRIVATE, 0x7fffffff, 0, 0, 0);
 }
 
-static void look(struct control *ct)
-{
-	if (ct->inotify >= 0)
-		(void)SYS(close, ct->inotify); /* made anew: what exists has changed */
-	ct->inotify = rt_hosts_watch(); /* without it, hosts that come later are not seen */
-	rt_hosts_scan();
-}
-
 /* Returns how long to sleep, in ms; -1: until something happens. */
 static int work(struct control *ct)
 {
-	int timeout = -1;
+	int timeout = LOOK_MS;
 
 	follow_uid();
-	if (rt.rescan || rt.retry)
-		look(ct);
+	if (rt_hosts_changed() || rt.rescan || rt.retry)
+		rt_hosts_scan();
 	if (any_dirty_module())
 		rt_apply();
 	for (struct rt_conn *c = rt.conns; c; c = c->next) {
@@ -167,10 +159,8 @@ static int work(struct control *ct)
 	}
 	publish_synced();
 	rt_hooks_set(any_host());
-	if (rt.sets) {
+	if (rt.sets)
 		rt_process_cgroup();
-		timeout = SECOND_MS;
-	}
 	if (rt.retry)
 		timeout = RETRY_MS;
 	if (rt_grace_poll()) {
@@ -194,7 +184,6 @@ static void poll_set(struct control *ct)
 {
 	ct->n = 0;
 	add_poll(ct, ct->signals, NULL, false);
-	add_poll(ct, ct->inotify, NULL, false);
 	for (struct rt_conn *c = rt.conns; c; c = c->next)
 		add_poll(ct, c->fd, c, c->out != NULL);
 }
@@ -209,8 +198,6 @@ static void handle(struct control *ct)
 			rt_conn_flush(ct->conn[i]);
 		} else {
 			drain(ct->fds[i].fd);
-			if (ct->fds[i].fd == ct->inotify)
-				rt.rescan = 1;
 		}
 	}
 }
@@ -236,7 +223,7 @@ static void run(struct control *ct)
 
 void rt_control_run(void)
 {
-	struct control ct = {.inotify = -1, .grace_ms = 1};
+	struct control ct = {.signals = -1, .grace_ms = 1};
 	struct rt_thread *t = rt_self ? rt_self : rt_thread_new();
 	uint64_t mask;
 

@@ -7,7 +7,6 @@
  */
 #include "runtime/runtime-impl.h"
 #include <linux/fcntl.h>
-#include <linux/inotify.h>
 #include <linux/stat.h>
 
 #define AF_UNIX 1
@@ -20,6 +19,7 @@
 #define MSG_CMSG_CLOEXEC 0x40000000
 #define MAX_QUEUED (16u << 20)
 #define MAX_FDS 8
+#define NEW_NS 100000000
 #define REFUSED_TRIES 50
 #define EAGAIN 11
 #define EINTR 4
@@ -376,30 +376,35 @@ void rt_hosts_scan(void)
 	forget_gone();
 }
 
-/* Watches dir, or else the nearest directory above it that exists. */
-static void watch(int fd, char *dir, size_t len)
+/* Not inotify: closing its descriptor, as exit does, waits for a grace period of the kernel, 8 ms
+ * and more. What changed less than NEW_NS ago may change again unseen, in one tick of the
+ * kernel's clock; it counts as changed again. */
+bool rt_hosts_changed(void)
 {
-	while (len > 0) {
-		if (SYS(inotify_add_watch, fd, dir, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR) >= 0)
-			return;
-		while (len > 0 && dir[len] != '/')
-			len--;
-		dir[len] = 0;
-	}
-}
-
-int rt_hosts_watch(void)
-{
-	long fd = SYS(inotify_init1, IN_CLOEXEC | IN_NONBLOCK);
+	uint64_t seen = 1;
+	int64_t now[2] = {0, 0};
 	char dir[128];
 
-	for (uint32_t i = 0; fd >= 0 && rundir(i, dir, sizeof(dir)); i++) {
+	(void)SYS(clock_gettime, 0 /* CLOCK_REALTIME: that of files */, now); /* cannot fail */
+	for (uint32_t i = 0; rundir(i, dir, sizeof(dir)); i++) {
 		size_t len = rt_strlen(dir);
+		struct statx st;
+		int64_t age;
 
 		rt_append(dir, sizeof(dir), &len, "/hosts");
-		watch((int)fd, dir, len);
+		rt_zero(&st, sizeof(st));
+		(void)SYS(statx, AT_FDCWD, dir, 0, STATX_MTIME | STATX_INO, &st); /* zero: none */
+		age = (now[0] - st.stx_mtime.tv_sec) * 1000000000 + now[1] - st.stx_mtime.tv_nsec;
+		seen = (seen ^ st.stx_ino) * 0x9e3779b97f4a7c15u;
+		seen = (seen ^ (uint64_t)st.stx_mtime.tv_sec) * 0x9e3779b97f4a7c15u;
+		seen = (seen ^ st.stx_mtime.tv_nsec) * 0x9e3779b97f4a7c15u;
+		if (age < NEW_NS)
+			seen = 0;
 	}
-	return (int)fd;
+	if (seen && seen == rt.hosts_seen)
+		return false;
+	rt.hosts_seen = seen;
+	return true;
 }
 
 static bool any_rundir_has(const char *name)

@@ -257,7 +257,7 @@ bool rt_conn_reachable(const struct rt_conn *c); /* could it be connected now, a
 void rt_conn_read(struct rt_conn *c); /* handles everything that has come */
 void rt_set_close(struct rt_set *s); /* out of force at once; recycled after grace */
 void rt_hosts_scan(void); /* finds hosts, connects, forgets sockets that are gone */
-int rt_hosts_watch(void); /* an inotify descriptor on where hosts appear; or -errno */
+bool rt_hosts_changed(void); /* where hosts appear, since the last call */
 void rt_conns_inherited(void); /* in a fork child: what of connections is true there */
 bool rt_hosts_exist(void); /* is a look worth a thread? Any thread, no lock */
 bool rt_hosts_expected(void); /* the link to the runtime is left for hosts to come */
@@ -312,6 +312,7 @@ struct rt_state {
 	uint32_t stop; /* the control thread shall end; atomic */
 	int32_t control_tid; /* 0: not running; atomic */
 	uint32_t rescan; /* look for hosts */
+	uint64_t hosts_seen; /* rt_hosts_changed(): what it saw; 0: look again */
 	uint32_t retry; /* a host was busy: look again soon */
 	uint32_t dormant;
 	uintptr_t hook_at[RT_HOOKS]; /* libc's functions; 0: not there */
