@@ -54,7 +54,9 @@ static bool dir_is_empty(int dirfd)
 
 int place_open(struct session *s, struct place *p, const char *dir, struct error *err)
 {
-	mode_t mode = s->uid == s->host->uid ? 0777 : 0700;
+	/* what root's host records may be of any user, and is then for root alone */
+	bool of_others = s->host->uid == 0 && s->host->wanted != CAIRN_WANT_CHILDREN;
+	mode_t mode = s->uid == s->host->uid && !of_others ? 0777 : 0700;
 	int r = mkdir_p(dir, mode);
 
 	if (r == 0) {

@@ -168,6 +168,9 @@ def other_users_are_kept_apart(t):
     assert other("session", "destroy", "mine").status == 1
     assert str(p.pid) not in other("list", "--json").out
     assert "mine" in t.cairn("session", "list").out
+    t.cairn("session", "enable", "mine", "loop:*")
+    t.cairn("session", "start", "mine")
+    assert os.stat(t.path("mine")).st_mode & 0o077 == 0
 
 
 main()
