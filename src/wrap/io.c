@@ -60,6 +60,13 @@ DECLARE_REAL(accept4);
 		return result; \
 	} while (0)
 
+/* Whether the kernel did not (as far as its answer tells) read what a call's pointer points to: then
+ * we cannot either. EINVAL and EBADF may come before it looks. */
+#define UNREAD(result) \
+	((result) < 0 && \
+		(errno == EFAULT || errno == EINVAL || errno == EBADF || errno == ENOTSOCK))
+#define PATH (path, UNREAD(result) ? (const char *)NULL : path)
+
 /* The mode of an open, if there is one. */
 #define OPEN_MODE(flags, mode) \
 	do { \
@@ -75,7 +82,7 @@ WRAPPER int open(const char *path, int flags, ...)
 	unsigned mode;
 
 	OPEN_MODE(flags, mode);
-	CALL(int, open, REAL(open)(path, flags, mode), path, CAIRN_HEX(flags, (unsigned)flags),
+	CALL(int, open, REAL(open)(path, flags, mode), PATH, CAIRN_HEX(flags, (unsigned)flags),
 		CAIRN_HEX(mode, mode));
 }
 
@@ -84,19 +91,19 @@ WRAPPER int open64(const char *path, int flags, ...)
 	unsigned mode;
 
 	OPEN_MODE(flags, mode);
-	CALL(int, open, REAL(open64)(path, flags, mode), path, CAIRN_HEX(flags, (unsigned)flags),
+	CALL(int, open, REAL(open64)(path, flags, mode), PATH, CAIRN_HEX(flags, (unsigned)flags),
 		CAIRN_HEX(mode, mode));
 }
 
 WRAPPER int __open_2(const char *path, int flags)
 {
-	CALL(int, open, REAL(__open_2)(path, flags), path, CAIRN_HEX(flags, (unsigned)flags),
+	CALL(int, open, REAL(__open_2)(path, flags), PATH, CAIRN_HEX(flags, (unsigned)flags),
 		CAIRN_HEX(mode, 0u));
 }
 
 WRAPPER int __open64_2(const char *path, int flags)
 {
-	CALL(int, open, REAL(__open64_2)(path, flags), path, CAIRN_HEX(flags, (unsigned)flags),
+	CALL(int, open, REAL(__open64_2)(path, flags), PATH, CAIRN_HEX(flags, (unsigned)flags),
 		CAIRN_HEX(mode, 0u));
 }
 
@@ -105,7 +112,7 @@ WRAPPER int openat(int dirfd, const char *path, int flags, ...)
 	unsigned mode;
 
 	OPEN_MODE(flags, mode);
-	CALL(int, openat, REAL(openat)(dirfd, path, flags, mode), dirfd, path,
+	CALL(int, openat, REAL(openat)(dirfd, path, flags, mode), dirfd, PATH,
 		CAIRN_HEX(flags, (unsigned)flags), CAIRN_HEX(mode, mode));
 }
 
@@ -114,30 +121,30 @@ WRAPPER int openat64(int dirfd, const char *path, int flags, ...)
 	unsigned mode;
 
 	OPEN_MODE(flags, mode);
-	CALL(int, openat, REAL(openat64)(dirfd, path, flags, mode), dirfd, path,
+	CALL(int, openat, REAL(openat64)(dirfd, path, flags, mode), dirfd, PATH,
 		CAIRN_HEX(flags, (unsigned)flags), CAIRN_HEX(mode, mode));
 }
 
 WRAPPER int __openat_2(int dirfd, const char *path, int flags)
 {
-	CALL(int, openat, REAL(__openat_2)(dirfd, path, flags), dirfd, path,
+	CALL(int, openat, REAL(__openat_2)(dirfd, path, flags), dirfd, PATH,
 		CAIRN_HEX(flags, (unsigned)flags), CAIRN_HEX(mode, 0u));
 }
 
 WRAPPER int __openat64_2(int dirfd, const char *path, int flags)
 {
-	CALL(int, openat, REAL(__openat64_2)(dirfd, path, flags), dirfd, path,
+	CALL(int, openat, REAL(__openat64_2)(dirfd, path, flags), dirfd, PATH,
 		CAIRN_HEX(flags, (unsigned)flags), CAIRN_HEX(mode, 0u));
 }
 
 WRAPPER int creat(const char *path, mode_t mode)
 {
-	CALL(int, creat, REAL(creat)(path, mode), path, CAIRN_HEX(mode, mode));
+	CALL(int, creat, REAL(creat)(path, mode), PATH, CAIRN_HEX(mode, mode));
 }
 
 WRAPPER int creat64(const char *path, mode_t mode)
 {
-	CALL(int, creat, REAL(creat64)(path, mode), path, CAIRN_HEX(mode, mode));
+	CALL(int, creat, REAL(creat64)(path, mode), PATH, CAIRN_HEX(mode, mode));
 }
 
 WRAPPER int close(int fd)
@@ -205,8 +212,11 @@ WRAPPER int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t size)
 	const struct sockaddr *to = address.__sockaddr__;
 
 	CALL(int, connect, REAL(connect)(fd, address, size), fd,
-		(family, to && size >= sizeof(to->sa_family) ? to->sa_family : 0),
-		CAIRN_BYTES(address, to, size <= 128 ? size : 128));
+		(family, !UNREAD(result) && size >= sizeof(to->sa_family) ? to->sa_family : 0),
+		CAIRN_BYTES(address, to,
+			UNREAD(result)	      ? 0
+				: size <= 128 ? size
+					      : 128));
 }
 
 WRAPPER int accept(int fd, __SOCKADDR_ARG address, socklen_t *restrict size)
