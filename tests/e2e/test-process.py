@@ -324,4 +324,25 @@ int main(void)
     assert len(rows) == 2 and all(r == list(range(500)) for r in rows.values()), (rows.keys(), t.lost())
 
 
+@test
+def bad_pointers_give_errors_under_wrappers(t):
+    """As they do untraced: what the kernel could not read, no event may read."""
+    prog = t.compile("p", """
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+int main(void)
+{
+	char *volatile bad = (char *)1;
+	if (open(bad, O_RDONLY) != -1 || errno != EFAULT) return 1;
+	int s = socket(AF_INET, SOCK_STREAM, 0);
+	if (connect(s, (struct sockaddr *)(bad + 7), 16) != -1 || errno != EFAULT) return 2;
+	return 0;
+}
+""", ["-Wno-nonnull"])
+    t.record([prog], "--with", "libc")
+    rows = [e for e in t.events() if e["event"] in ("open", "connect")]
+    assert len(rows) >= 2, rows
+
+
 main()
