@@ -72,7 +72,8 @@ class Case:
     def __init__(self, name):
         self.dir = tempfile.mkdtemp(prefix="cairn-test-" + name + "-")
         self.rundir = os.path.join(self.dir, "run")
-        self.env = dict(os.environ, CAIRN_RUNDIR=self.rundir, LC_ALL="C.UTF-8")
+        self.env = dict(os.environ, CAIRN_RUNDIR=self.rundir, LC_ALL="C.UTF-8",
+                        CAIRN_WAIT_MS="10000")  # a busy machine misses no first events
         for name in ("CAIRN_HOST", "CAIRN_RT", "LD_PRELOAD"):
             self.env.pop(name, None)
         self.children = []
