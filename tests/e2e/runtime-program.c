@@ -189,6 +189,7 @@ static void daemonize(void)
 	if (daemon(1, 1))
 		_exit(5);
 	fire(2);
+	step();
 }
 
 static void closes(void)
