@@ -129,7 +129,7 @@ def by_pid_and_all(t):
         def recording():
             round(p)
             round(q)
-            return os.path.exists(trace) and {e["tid"] for e in t.events(trace)} >= want
+            return os.path.exists(trace + "/metadata") and {e["tid"] for e in t.events(trace)} >= want
         wait_for(recording, "events of the wanted programs")
         r.send_signal(signal.SIGINT)
         r.communicate(timeout=60)
