@@ -114,6 +114,10 @@ struct cairn_ringset_hdr { /* written by the host before it is shared, but for `
 	char channel[64];
 	int32_t host_pid;
 	uint32_t boundary; /* size of this struct, for checks */
+	/* Id + 1 of the event with which a thread says who it is before its first record here: i32
+	 * pid, i32 tid, NUL-terminated comm. 0: not wanted. */
+	uint32_t thread_event;
+	uint32_t reserved;
 };
 
 /* One ring's control page. Each line says who writes and who reads. */

@@ -222,6 +222,8 @@ void ctf_stream_metadata(const struct ctf_trace *t, enum ctf_version version, co
 
 /* ---- the state dump (state.c), written by the host ---- */
 
+#define CTF_STATE_PROVIDER "cairn_state"
+
 /* Each appends one record to `out`; ts in clock cycles, never going back within a stream. The
  * records of a dump make a packet through ctf_frame() of a view over them. NULL strings are
  * written as empty. All pids are as the host sees them. */
@@ -252,6 +254,8 @@ void ctf_state_process(struct buf *out, uint64_t ts, const struct ctf_process *p
 void ctf_state_thread(struct buf *out, uint64_t ts, const struct ctf_thread *t);
 void ctf_state_module(struct buf *out, uint64_t ts, const struct ctf_module *m);
 void ctf_state_attach(struct buf *out, uint64_t ts, int32_t pid, enum ctf_attach what);
+/* Bytes of the description of the event `thread`: programs write it too, each thread for itself. */
+int ctf_state_thread_desc(struct buf *ret);
 /* All that is known of this process has been said. */
 void ctf_state_done(struct buf *out, uint64_t ts, int32_t pid);
 

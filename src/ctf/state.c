@@ -7,7 +7,6 @@
 #include "ctf/write-impl.h"
 #include <string.h>
 
-#define PROVIDER "cairn_state"
 #define LOGLEVEL_INFO 6
 #define BUILD_ID_MAX 64
 #define FORM_EXTENDED 2u
@@ -101,7 +100,7 @@ int state_add_events(struct ctf_trace *t, uint32_t stream)
 		struct ctf_maker m;
 		int err;
 
-		ctf_make(&m, PROVIDER, state_events[i].name, LOGLEVEL_INFO, NULL);
+		ctf_make(&m, CTF_STATE_PROVIDER, state_events[i].name, LOGLEVEL_INFO, NULL);
 		state_events[i].fields(&m);
 		err = ctf_make_done(&m, &desc);
 		if (err == 0)
@@ -110,6 +109,15 @@ int state_add_events(struct ctf_trace *t, uint32_t stream)
 			return err;
 	}
 	return 0;
+}
+
+int ctf_state_thread_desc(struct buf *ret)
+{
+	struct ctf_maker m;
+
+	ctf_make(&m, CTF_STATE_PROVIDER, state_events[STATE_THREAD].name, LOGLEVEL_INFO, NULL);
+	thread_fields(&m);
+	return ctf_make_done(&m, ret);
 }
 
 static void add_header(struct buf *out, enum state_event id, uint64_t ts)

@@ -83,6 +83,7 @@ struct ringset_config {
 	struct cairn_perf_ctx perf[CAIRN_CTX_PERF_MAX];
 	uint64_t session_id;
 	uint32_t channel_id, domain_id;
+	uint32_t thread_event; /* as in the header */
 	const char *session, *channel;
 	uint8_t trace_uuid[16];
 	const char *dir; /* NULL: memfd; else a file is made in this directory (--ring-dir) */

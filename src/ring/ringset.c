@@ -209,6 +209,7 @@ static void fill_header(struct cairn_ringset_hdr *h, const struct ringset_config
 		.ctl_offset = CAIRN_RING_PAGE + CAIRN_RING_META,
 		.session_id = cfg->session_id,
 		.channel_id = cfg->channel_id,
+		.thread_event = cfg->thread_event,
 		.domain_id = cfg->domain_id,
 		.perf_count = cfg->perf_count,
 		.host_pid = getpid(),

@@ -7,6 +7,7 @@
 #include "runtime/runtime-impl.h"
 #include <linux/futex.h>
 #include <linux/mman.h>
+#include <linux/prctl.h>
 
 #define SCRATCH_BUFFERS 16u
 #define SCRATCH_HEAD 256u /* room for all contexts */
@@ -260,6 +261,39 @@ static void fire_sink(struct rt_thread *t, const struct rt_sink *s, uint8_t *pay
 	append(t, s->set, &r);
 }
 
+/* ---- who fires ---- */
+
+/* The record by which readers know a thread that ends before anybody could look at it: once for
+ * each identity, into every session at hand. Sets stay valid while we are inside (grace.c). */
+static __attribute__((noinline)) void introduce(struct rt_thread *t, const void *ip)
+{
+	struct { /* with no holes */
+		uint8_t contexts[SCRATCH_HEAD];
+		int32_t pid, tid;
+		char comm[16];
+		uint8_t tail[CAIRN_TAILROOM];
+	} r = {.pid = t->shown_pid, .tid = t->shown_tid};
+	uint32_t len = 0;
+
+	t->introduced = t->shown_tid;
+	(void)SYS(prctl, PR_GET_NAME, r.comm, 0, 0, 0); /* stays empty if refused */
+	while (len < sizeof(r.comm) - 1 && r.comm[len])
+		len++;
+	for (const struct rt_set *s = load_acquire(&rt.sets); s; s = load_acquire(&s->next)) {
+		/* pairs with [sets] in message.c */
+		uint8_t *body = (uint8_t *)&r + SCRATCH_HEAD - s->ctx_bytes;
+		struct record rec = {body, s->ctx_bytes + 8 + len + 1, s->thread_event - 1, 0};
+		const struct ring_producer *ring;
+		const struct rt_set *to = s;
+
+		if (s->kind != CAIRN_RING_PERCPU || !s->thread_event)
+			continue;
+		rt_contexts(t, s, ip, body);
+		/* no loss is counted: it is no event of the program's */
+		(void)append_once(t, &to, &rec, &ring);
+	}
+}
+
 /* ---- entry ---- */
 
 /* `active` is set although we are no deeper than the frame that set it: either we run on an
@@ -297,6 +331,8 @@ static __attribute__((noinline)) void fire_slowly(struct rt_thread *t, const str
 			lose_all(sinks, CAIRN_LOST_FOREIGN);
 			return;
 		}
+		if (t->introduced != t->shown_tid)
+			introduce(t, ip);
 	}
 	if (!payload || size > CAIRN_PAYLOAD_MAX) {
 		lose_all(sinks, size > CAIRN_PAYLOAD_MAX ? CAIRN_LOST_TOO_BIG : CAIRN_LOST_NESTED);

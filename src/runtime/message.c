@@ -239,7 +239,7 @@ static int on_ringset(struct rt_conn *c, const uint8_t *data, size_t len, int *f
 	s->number = m.ringset;
 	link_twins(s);
 	s->next = rt.sets;
-	rt.sets = s;
+	store_release(&rt.sets, s); /* pairs with [sets] in fire.c */
 	return 0;
 }
 
@@ -304,7 +304,7 @@ void rt_set_close(struct rt_set *s)
 	rt_grace_restart();
 	while (*at != s)
 		at = &(*at)->next;
-	*at = s->next;
+	store_release(at, s->next); /* pairs with [sets] in fire.c; who is on it, moves on */
 	for (struct rt_set *t = rt.sets; t; t = t->next)
 		if (t->solo == s)
 			store_release(&t->solo, NULL); /* pairs with [twin] in fire.c */

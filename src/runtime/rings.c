@@ -175,6 +175,7 @@ static void set_fill(struct rt_set *s, const struct cairn_ringset_hdr *h, const 
 	s->session_id = h->session_id;
 	s->channel_id = h->channel_id;
 	s->domain_id = h->domain_id;
+	s->thread_event = h->thread_event <= 1u << 30 ? h->thread_event : 0;
 	s->bytes = st->stx_size;
 }
 

@@ -50,6 +50,7 @@ struct rt_thread {
 	uint32_t gen; /* == *rt.gen: tid, pid and rseq below are right */
 	int32_t tid, pid;
 	int32_t shown_tid, shown_pid; /* the same as the host sees them (thread.c) */
+	int32_t introduced; /* the shown_tid under which the thread has said who it is (fire.c) */
 	uint32_t ids; /* rt.ids when these were learnt */
 	uint32_t
 		muted; /* != 0: fires nothing (the control thread; a thread inside our own libc calls) */
@@ -114,6 +115,8 @@ struct rt_set {
 	uint64_t dev, ino; /* of the memfd */
 	uint64_t session_id, bytes;
 	uint32_t channel_id, domain_id;
+	uint32_t
+		thread_event; /* id + 1 of the event by which threads introduce themselves, 0: none */
 	struct rt_area *area; /* owned */
 };
 

@@ -112,6 +112,7 @@ struct rt_thread *rt_thread_new(void)
 	store_relaxed(&t->active, 0);
 	t->gen = 0;
 	t->muted = 0;
+	t->introduced = 0;
 	t->busy = 0;
 	forget_solo(t);
 	t->rseq = register_rseq(t);

@@ -68,6 +68,19 @@ static uint32_t possible_cpus(void)
 	return conf > 0 ? (uint32_t)conf : 1;
 }
 
+static int make_thread_class(struct cairn_host *h)
+{
+	AUTO(buf) struct buf bytes = {0};
+	struct ctf_desc d;
+	int r = ctf_state_thread_desc(&bytes);
+
+	if (r == 0)
+		r = ctf_desc_parse(bytes.data, bytes.len, &d, NULL);
+	if (r == 0)
+		h->thread_class = eclass_get(h, &d);
+	return r == 0 && !h->thread_class ? -ENOMEM : r;
+}
+
 static int copy_options(struct cairn_host *h, const struct cairn_host_options *o)
 {
 	h->wanted = o->wanted;
@@ -84,7 +97,7 @@ static int copy_options(struct cairn_host *h, const struct cairn_host_options *o
 		h->npids = o->npids;
 	}
 	h->msgbuf = aligned_alloc(64, CAIRN_MSG_MAX + 64);
-	return h->msgbuf ? 0 : -ENOMEM;
+	return h->msgbuf ? make_thread_class(h) : -ENOMEM;
 }
 
 static int epoll_add(struct cairn_host *h, int fd, void *what)
@@ -168,6 +181,7 @@ void cairn_host_free(struct cairn_host *h)
 		conn_free(h->conns[h->nconns - 1]);
 	while (h->commands)
 		command_free(h->commands);
+	eclass_unref(h, h->thread_class);
 	map_done(&h->classes);
 	auto_fd(&h->epfd);
 	auto_fd(&h->timer_fd);

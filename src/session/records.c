@@ -50,8 +50,10 @@ int records_add(struct channel *ch, uint32_t id, struct eclass *cls)
 		}
 		fixed += f->form == CAIRN_FORM_ARRAY ? f->count * f->width : f->width;
 	}
-	ch->sizes[id] = (struct record_size){
-		.varies = fixed == 0 && cls->d.d->nfields != 0, .fixed = fixed, .cls = cls};
+	ch->sizes[id] = (struct record_size){.varies = fixed == 0 && cls->d.d->nfields != 0,
+		.is_state = strcmp(cls->d.provider, CTF_STATE_PROVIDER) == 0,
+		.fixed = fixed,
+		.cls = cls};
 	return 0;
 }
 
@@ -126,7 +128,7 @@ uint64_t records_count(const struct channel *ch, const uint8_t *p, size_t n, siz
 		if (body < 0 || (size_t)body > n - at - head)
 			break;
 		at += head + (size_t)body;
-		count++;
+		count += !ch->sizes[id].is_state;
 	}
 	*ret_good = at;
 	return count;

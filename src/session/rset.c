@@ -86,11 +86,12 @@ static int rset_make(struct session *s, unsigned channel, const struct domain_ke
 	struct rset **ret, struct error *err)
 {
 	const struct channel *ch = &s->channels[channel];
+	struct cairn_host *h = s->host;
 	struct ringset_config cfg = {
 		.kind = solo ? CAIRN_RING_SOLO : CAIRN_RING_PERCPU,
 		.mode = ch->mode,
-		.clock = s->host->clock,
-		.nrings = solo ? SOLO_RINGS : s->host->nrings,
+		.clock = h->clock,
+		.nrings = solo ? SOLO_RINGS : h->nrings,
 		.ring_bytes = ch->ring_bytes,
 		.block_ns = ch->block_ns,
 		.contexts = ch->contexts,
@@ -100,12 +101,17 @@ static int rset_make(struct session *s, unsigned channel, const struct domain_ke
 		.domain_id = s->next_domain,
 		.session = s->name,
 		.channel = ch->name,
-		.dir = s->host->ring_dir,
+		.dir = h->ring_dir,
 		.prefault = true,
 	};
 	struct ringset *rs = NULL;
 	int r;
 
+	/* not in a flight recorder: overwritten records are all the programs' */
+	r = ch->mode == CAIRN_MODE_OVERWRITE ? -1 : session_event_id(s, channel, h->thread_class);
+	if (r < 0 && ch->mode != CAIRN_MODE_OVERWRITE)
+		return error_set(err, r, "no memory for the rings of %s", s->name);
+	cfg.thread_event = (uint32_t)(r + 1);
 	memcpy(cfg.perf, ch->perf, sizeof(cfg.perf));
 	memcpy(cfg.trace_uuid, s->uuid, sizeof(cfg.trace_uuid));
 	if (solo) /* many threads, each with a ring: smaller ones */

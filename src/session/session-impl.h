@@ -408,9 +408,10 @@ int place_move_down(struct session *s, struct place *p, const char *name);
 struct record_size {
 	uint32_t fixed; /* bytes, contexts included */
 	bool varies;
+	bool is_state; /* not one of the program's events: not counted */
 	struct eclass *cls; /* borrowed; NULL: unknown */
 };
-/* Counts whole records in n bytes; *ret_good: bytes up to the first that makes no sense. */
+/* Counts the programs' events in n bytes of whole records; *ret_good: bytes up to the first that makes no sense. */
 uint64_t records_count(const struct channel *ch, const uint8_t *p, size_t n, size_t *ret_good);
 uint32_t records_context_bytes(const struct channel *ch);
 int records_add(struct channel *ch, uint32_t id, struct eclass *cls);
@@ -470,6 +471,7 @@ struct cairn_host {
 	size_t nsessions, csessions;
 	uint64_t next_session_id;
 	struct map classes; /* key -> struct eclass * */
+	struct eclass *thread_class; /* of the event by which threads introduce themselves */
 	struct command *commands; /* owned list */
 	struct { /* messages for the host's user, a ring */
 		char text[32][256];

@@ -177,4 +177,34 @@ def nothing_recorded_is_said(t):
     assert t.events() == []
 
 
+@test
+def short_lived_tasks_have_names(t):
+    """Who ends before anybody could look at it has said who it is, in each session."""
+    prog = t.compile("p", """
+#define _GNU_SOURCE
+#include <cairn/trace.h>
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static void *run(void *arg) { pthread_setname_np(pthread_self(), "worker"); CAIRN(n, thread); return arg; }
+int main(void)
+{
+	for (int i = 0; i < 20; i++) {
+		pthread_t th;
+		pthread_create(&th, 0, run, 0);
+		pthread_join(th, 0);
+		if (fork() == 0) { CAIRN(n, child); _exit(0); }
+		wait(0);
+	}
+}
+""", flags=["-pthread"])
+    t.record([prog])
+    text = t.cairn("print", t.trace).out
+    assert text.count("worker-") >= 20 and text.count("n:child") == 20, text
+    assert "<...>" not in text, text
+    by_process = t.stat()["by_process"]
+    assert [p["comm"] for p in by_process if p["events"] >= 40] == ["p"], by_process
+    t.check_babeltrace()
+
+
 main()
