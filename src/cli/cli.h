@@ -80,6 +80,8 @@ const char *suggest(const char *wrong, const char *const *names);
 int usage_error(const struct command *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* "cairn COMMAND: where: message" and its hint; CLI_FAIL. */
 int fail(const struct command *c, const struct cairn_error *e);
+/* The same; CLI_USAGE if the library's answer r is that an argument makes no sense (-EINVAL). */
+int fail_by(const struct command *c, int r, const struct cairn_error *e);
 int fail_text(const struct command *c, const char *hint, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void say(const char *fmt, ...) PRINTF_LIKE(1, 2); /* information, as one line "cairn: ..." */
 

@@ -86,7 +86,7 @@ static int create_session(struct running *x)
 	struct record *r = x->r;
 	struct cairn_error err = {0};
 	bool memory = r->what.channel.mode == CAIRN_CHANNEL_OVERWRITE;
-	int nrules = recording_rules(&r->what, true);
+	int nrules = recording_rules(&r->what, true), got;
 	struct cairn_session_config cfg = {.size = sizeof(cfg),
 		.name = SESSION,
 		.output = r->stream || memory ? NULL : r->what.output,
@@ -101,8 +101,10 @@ static int create_session(struct running *x)
 
 	if (nrules < 0)
 		return fail_text(r->c, NULL, "out of memory");
-	if (cairn_session_create(x->ctl, &cfg, &err) < 0 ||
-		cairn_session_start(x->ctl, SESSION, r->what.timeout_ms, &report, &err) < 0)
+	got = cairn_session_create(x->ctl, &cfg, &err);
+	if (got < 0)
+		return fail_by(r->c, got, &err);
+	if (cairn_session_start(x->ctl, SESSION, r->what.timeout_ms, &report, &err) < 0)
 		return fail(r->c, &err);
 	report_say(r->c, &report, "be traced");
 	return CLI_OK;

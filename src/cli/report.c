@@ -1,5 +1,6 @@
 /* What went wrong, as a user reads it on stderr: what, where, what to do next. */
 #include "cli/cli.h"
+#include <errno.h>
 #include <string.h>
 
 static void command_name(const struct command *c)
@@ -33,6 +34,13 @@ int fail(const struct command *c, const struct cairn_error *e)
 	if (e->hint[0])
 		(void)fprintf(stderr, "hint: %s\n", e->hint);
 	return CLI_FAIL;
+}
+
+int fail_by(const struct command *c, int r, const struct cairn_error *e)
+{
+	int code = fail(c, e);
+
+	return r == -EINVAL ? CLI_USAGE : code;
 }
 
 int fail_text(const struct command *c, const char *hint, const char *fmt, ...)

@@ -197,8 +197,9 @@ static int run_create(const struct command *c, int argc, char **argv)
 	cfg.pids = k.what.pids;
 	cfg.npids = k.what.npids;
 	cfg.ctf_version = k.what.ctf_version;
-	if (cairn_session_create(k.ctl, &cfg, &k.err) < 0)
-		return fail(c, &k.err);
+	got = cairn_session_create(k.ctl, &cfg, &k.err);
+	if (got < 0)
+		return fail_by(c, got, &k.err);
 	if (!k.start) {
 		if (k.what.json)
 			out_str(&k.out, "{}\n");
@@ -217,8 +218,9 @@ static int run_channel(const struct command *c, int argc, char **argv)
 	if (got != CALL_GO)
 		return got;
 	k.what.channel.name = k.names.items[1];
-	if (cairn_channel_add(k.ctl, k.names.items[0], &k.what.channel, &k.err) < 0)
-		return fail(c, &k.err);
+	got = cairn_channel_add(k.ctl, k.names.items[0], &k.what.channel, &k.err);
+	if (got < 0)
+		return fail_by(c, got, &k.err);
 	return CLI_OK;
 }
 

@@ -40,6 +40,7 @@
 #define RT_SOLO_CACHE 8
 
 struct rt_set;
+struct perf_event_mmap_page;
 
 /* A thread's slot, in memory of the runtime that is never freed. Written by the thread itself but
  * where said. */
@@ -66,7 +67,12 @@ struct rt_thread {
 	uint64_t quiet; /* grace.c: newest grace number at which the thread was seen outside */
 	uint32_t suspect; /* grace.c: scans that found it inside at the same place */
 	uintptr_t suspect_sp;
-	char comm[16];
+	struct {
+		uint64_t key; /* of the counter; stored after the page */
+		struct perf_event_mmap_page *page; /* NULL: cannot be read */
+	} perf[CAIRN_CTX_PERF_MAX]; /* perf.c: hardware counters opened by perf_tid */
+	uint32_t nperf, perf_gen;
+	int32_t perf_tid;
 	struct rseq own_rseq __attribute__((aligned(64)));
 };
 

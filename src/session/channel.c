@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static const struct {
 	const char *name;
@@ -36,8 +39,45 @@ static const struct {
 	{"minor-faults", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS_MIN},
 	{"major-faults", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS_MAJ},
 	{"context-switches", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CONTEXT_SWITCHES},
-	{"migrations", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_MIGRATIONS},
 };
+
+/* Programs read hardware counters by rdpmc, each in its own thread (runtime/perf.c): can that be
+ * done here? */
+static int check_hardware(const char *name, uint64_t config, struct error *err)
+{
+	struct perf_event_attr attr = {.size = sizeof(attr),
+		.type = PERF_TYPE_HARDWARE,
+		.config = config,
+		.exclude_kernel = 1,
+		.exclude_hv = 1};
+	AUTO(fd) int fd = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+	struct perf_event_mmap_page *page;
+	bool readable;
+
+	if (fd < 0 && (errno == EACCES || errno == EPERM)) {
+		(void)error_set(err, -EPERM, "the performance counter '%s' may not be read", name);
+		error_hint(err, "as root: sysctl kernel.perf_event_paranoid=2");
+		return -EPERM;
+	}
+	if (fd < 0) {
+		(void)error_set(
+			err, -EOPNOTSUPP, "this machine offers no performance counter '%s'", name);
+		error_hint(err,
+			"the kernel's work everywhere: perf:task-clock, perf:page-faults, "
+			"perf:context-switches...");
+		return -EOPNOTSUPP;
+	}
+	page = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+	readable = page != MAP_FAILED && page->cap_user_rdpmc;
+	if (page != MAP_FAILED)
+		(void)munmap(page, 4096);
+	if (readable)
+		return 0;
+	(void)error_set(
+		err, -EOPNOTSUPP, "programs may not read the performance counter '%s' here", name);
+	error_hint(err, "as root: echo 1 >/sys/bus/event_source/devices/cpu/rdpmc");
+	return -EOPNOTSUPP;
+}
 
 static int add_counter(struct channel *ch, const char *name, struct error *err)
 {
@@ -50,6 +90,12 @@ static int add_counter(struct channel *ch, const char *name, struct error *err)
 			return error_set(err, -EINVAL,
 				"a channel has at most %d performance counters",
 				CAIRN_CTX_PERF_MAX);
+		if (counters[i].type == PERF_TYPE_HARDWARE) {
+			int r = check_hardware(name, counters[i].config, err);
+
+			if (r < 0)
+				return r;
+		}
 		p->type = counters[i].type;
 		p->config = counters[i].config;
 		(void)snprintf(p->name, sizeof(p->name), "perf_%.40s", name);

@@ -207,4 +207,36 @@ int main(void)
     t.check_babeltrace()
 
 
+@test
+def performance_counters(t):
+    """Each grows from event to event as the program does what it counts; what the machine does not
+    offer is refused, never shown as nothing."""
+    prog = t.compile("p", """
+#include <cairn/trace.h>
+#include <stdlib.h>
+#include <sched.h>
+int main(void)
+{
+	for (int i = 0; i < 5; i++) {
+		CAIRN(n, e, i);
+		for (volatile int k = 0; k < 1000000; k++) ;
+		for (volatile char *p = malloc(1 << 20), *q = p; q < p + (1 << 20); q += 4096) *q = 1;
+	}
+}
+""")
+    t.record([prog], "--context", "tid,perf:task-clock,perf:page-faults")
+    values = [e["context"] for e in t.events()]
+    for name, least in (("perf_task_clock", 100000), ("perf_page_faults", 100)):
+        steps = [b[name] - a[name] for a, b in zip(values, values[1:])]
+        assert len(steps) == 4 and min(steps) >= least, (name, steps)
+    t.check_babeltrace()
+    hard = t.path("hard")
+    r = t.record([prog], "--context", "perf:instructions", trace=hard, status=None)
+    if r.status == 0:
+        got = [e["context"]["perf_instructions"] for e in t.events(hard)]
+        assert all(b - a > 1000000 for a, b in zip(got, got[1:])), got
+    else:
+        assert r.status == 1 and "instructions" in r.err and "hint" in r.err, r
+
+
 main()
