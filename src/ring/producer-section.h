@@ -1,7 +1,7 @@
 /* The restartable section in which a record is written and published (x86-64 machine code).
  *
- * Private to producer.c. One section, put together from pieces: a clock (the TSC, or a time read
- * before) and a mode (discard, overwrite). From label 1 to label 2 the kernel sends a thread that
+ * Private to producer.c and producer-quick.h. One section, put together from pieces: a clock (the
+ * TSC, or a time read before), a mode (discard, overwrite), and where the first bytes come from. From label 1 to label 2 the kernel sends a thread that
  * is preempted, migrated or signalled to label 4, which starts again; the last instruction of the
  * section is the store of `pos`, which publishes. So everything before it may be repeated or left
  * off at any instruction, and nothing after it is needed. What must hold in between:
@@ -182,11 +182,21 @@
 	"leaq 0x1000000(%%rdx, %%rax), %%rdx\n\t" \
 	"movq %%rdx, %c[o_count](%[ctl])\n\t"
 
-/* Copies in words, publishes, and the abort address, where everything begins again. */
-#define SECTION_COPY_COMMIT \
+/* What comes before copying in words from offset rdx. The first four bytes may come from a register:
+ * the copy's loads then match the stores that staged the payload, which go on from there. */
+#define SECTION_COPY_ALL \
 	"xorl %%edx, %%edx\n\t" \
 	"testq %[len], %[len]\n\t" \
-	"jz 21f\n" \
+	"jz 21f\n"
+#define SECTION_COPY_FIRST \
+	"movl %[first], %%eax\n\t" \
+	"movl %%eax, (%%r9)\n\t" \
+	"movl $4, %%edx\n\t" \
+	"cmpq %[len], %%rdx\n\t" \
+	"jae 21f\n"
+
+/* Copies in words, publishes, and the abort address, where everything begins again. */
+#define SECTION_COMMIT \
 	"20:\n\t" \
 	"movq (%[body], %%rdx), %%rax\n\t" \
 	"movq %%rax, (%%r9, %%rdx)\n\t" \
@@ -203,12 +213,12 @@
 	"jmp %l[again]\n\t" \
 	".popsection\n"
 
-#define SECTION_DISCARD(clock) \
-	SECTION_BEGIN SECTION_ROOM clock SECTION_HEADER SECTION_TIMES SECTION_COPY_COMMIT
+#define SECTION_DISCARD(clock, copy) \
+	SECTION_BEGIN SECTION_ROOM clock SECTION_HEADER SECTION_TIMES copy SECTION_COMMIT
 
-#define SECTION_OVERWRITE(clock) \
+#define SECTION_OVERWRITE(clock, copy) \
 	SECTION_BEGIN clock SECTION_BLOCK_CHECK SECTION_HEADER SECTION_HEADER_BLOCK SECTION_TIMES \
-		SECTION_COUNT_UP SECTION_COPY_COMMIT
+		SECTION_COUNT_UP copy SECTION_COMMIT
 
 #define SECTION_OPERANDS(s) \
 	[rs] "r"((s)->rs), [set] "r"((s)->set), [ring] "r"((s)->ring), [ctl] "r"((s)->ctl), \

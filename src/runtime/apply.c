@@ -5,6 +5,7 @@
  *	switching off	restore the sites, then clear the slots, free the sinks after grace
  * All under rt.lock, by the control thread.
  */
+#include "ring/producer-quick.h"
 #include "runtime/runtime-impl.h"
 
 static struct rt_want *find_want(struct rt_event *e, const struct rt_set *set)
@@ -63,6 +64,17 @@ void rt_set_unwant(struct rt_set *set)
 		(void)rt_event_unwant(n, set); /* most do not want it */
 }
 
+static void make_quick(struct rt_sinks *sinks, const struct rt_set *set)
+{
+	uint64_t max =
+		ring_max_body(&set->p->rings[0]) - sizeof(uint32_t); /* all rings are alike */
+
+	if (set->contexts != 1u << CAIRN_CTX_TID || set->perf_count || !ring_set_is_quick(set->p))
+		return;
+	sinks->quick = set->p;
+	sinks->quick_max = max < CAIRN_PAYLOAD_MAX ? (uint32_t)max : CAIRN_PAYLOAD_MAX;
+}
+
 static struct rt_sinks *make_sinks(const struct rt_event *e)
 {
 	struct rt_sinks *sinks = rt_alloc(sizeof(*sinks) + e->nwants * sizeof(sinks->sink[0]));
@@ -74,9 +86,10 @@ static struct rt_sinks *make_sinks(const struct rt_event *e)
 
 		sinks->sink[i].set = set;
 		sinks->sink[i].id = e->wants[i].id;
-		sinks->sink[i].simple = set->contexts == 1u << CAIRN_CTX_TID && !set->perf_count;
 	}
 	sinks->n = e->nwants;
+	if (sinks->n == 1)
+		make_quick(sinks, sinks->sink[0].set);
 	return sinks;
 }
 

@@ -4,6 +4,7 @@
  * thread's first event, after fork, on a stack region not seen before, for contexts that need
  * one, and in blocking mode. Every record that is not written is counted in a ring, by reason.
  */
+#include "ring/producer-quick.h"
 #include "runtime/runtime-impl.h"
 #include <linux/futex.h>
 #include <linux/mman.h>
@@ -319,14 +320,23 @@ static __attribute__((noinline)) void fire_nobody(const struct cairn_slot *slot)
 	fetch_sub_acq_rel(&rt.nobody, 1);
 }
 
-static __attribute__((noinline)) void fire_slowly(struct rt_thread *t, const struct rt_sinks *sinks,
-	uint8_t *payload, uint32_t size, const void *ip, uintptr_t sp, uintptr_t outer)
+/* Has the thread fired in this region of its stack before? */
+static bool is_known(struct rt_thread *t, uintptr_t region)
 {
-	uintptr_t region = sp >> RT_REGION_SHIFT;
+	if (t->gen != load_relaxed(rt.gen))
+		return false;
+	store_relaxed(&t->region, region);
+	fence_seq_cst(); /* with rt_thread_forget_regions(): region ends as 0, or we see regions[] so */
+	return load_relaxed(&t->regions[region % RT_REGIONS]) == region;
+}
 
+/* `active` is set. */
+static void fire_sinks(struct rt_thread *t, const struct rt_sinks *sinks, uint8_t *payload,
+	uint32_t size, const void *ip, uintptr_t sp, uintptr_t outer)
+{
 	if (t->muted)
 		return;
-	if (t->gen != load_relaxed(rt.gen) || t->regions[region % RT_REGIONS] != region) {
+	if (!is_known(t, sp >> RT_REGION_SHIFT)) {
 		if (!rt_thread_verify(t, sp)) {
 			lose_all(sinks, CAIRN_LOST_FOREIGN);
 			return;
@@ -342,42 +352,67 @@ static __attribute__((noinline)) void fire_slowly(struct rt_thread *t, const str
 		fire_sink(t, &sinks->sink[i], payload, size, ip, outer);
 }
 
-void rt_fire(struct cairn_slot *slot, void *payload, uint32_t size, const void *ip)
+/* Whatever is not quick. */
+static __attribute__((noinline)) void fire_slowly(
+	struct cairn_slot *slot, void *payload, uint32_t size, const void *ip, uintptr_t sp)
 {
-	uintptr_t sp = (uintptr_t)__builtin_frame_address(0), region = sp >> RT_REGION_SHIFT, outer;
-	struct rt_thread *t = rt_self;
+	struct rt_thread *t = rt_self ? rt_self : rt_thread_new();
 	const struct rt_sinks *sinks;
+	uintptr_t outer;
 
-	if (unlikely(!t)) {
-		t = rt_thread_new();
-		if (!t) {
-			fire_nobody(slot);
-			return;
-		}
+	if (!t) {
+		fire_nobody(slot);
+		return;
 	}
 	outer = t->active;
-	if (unlikely(outer && sp >= outer))
+	if (outer && sp >= outer)
 		outer = outer_frame(outer);
 	store_relaxed(&t->active, sp);
 	compiler_barrier();
-	sinks = load_acquire(
-		(struct rt_sinks *const *)&slot->sinks); /* pairs with [sinks] in apply.c */
-	if (!sinks)
-		goto out;
-	if (unlikely(t->gen != load_relaxed(rt.gen) || t->regions[region % RT_REGIONS] != region ||
-		    !payload || size > CAIRN_PAYLOAD_MAX || sinks->n != 1 ||
-		    !sinks->sink[0].simple || !t->rseq)) {
-		fire_slowly(t, sinks, payload, size, ip, sp, outer);
-	} else {
-		const struct ring_producer *ring = NULL;
-		uint8_t *body = (uint8_t *)payload - 4;
-
-		__builtin_memcpy(body, &t->shown_tid, 4);
-		if (unlikely(ring_append(sinks->sink[0].set->p, t->rseq, body, size + 4,
-				     sinks->sink[0].id, &ring) != RING_OK))
-			fire_sink(t, &sinks->sink[0], payload, size, ip, outer);
-	}
-out:
+	/* pairs with [sinks] in apply.c */
+	sinks = load_acquire((struct rt_sinks *const *)&slot->sinks);
+	if (sinks)
+		fire_sinks(t, sinks, payload, size, ip, sp, outer);
 	compiler_barrier();
 	store_release(&t->active, outer);
+}
+
+static inline __attribute__((always_inline)) uintptr_t stack_pointer(void)
+{
+#if defined(__x86_64__)
+	uintptr_t sp;
+
+	__asm__ volatile("movq %%rsp, %0" : "=r"(sp)); /* spares the fast path a frame */
+	return sp;
+#else
+	return (uintptr_t)__builtin_frame_address(0);
+#endif
+}
+
+/* The fast path is one comparison after the other, with no call but to fire_slowly() at its end:
+ * it needs few registers. */
+void rt_fire(struct cairn_slot *slot, void *payload, uint32_t size, const void *ip)
+{
+	struct rt_thread *t = rt_self;
+	uintptr_t sp = stack_pointer();
+	const struct rt_sinks *sinks;
+	bool done;
+
+	if (likely(t && !t->active && t->region == sp >> RT_REGION_SHIFT &&
+		    t->gen == load_relaxed(rt.gen) && payload)) {
+		store_relaxed(&t->active, sp);
+		compiler_barrier();
+		sinks = load_acquire(
+			(struct rt_sinks *const *)&slot->sinks); /* pairs with [sinks] in apply.c */
+		done = !sinks ||
+			(sinks->quick && size <= sinks->quick_max &&
+				ring_append_quick(sinks->quick, t->quick_rseq,
+					(uint32_t)t->shown_tid, (uint8_t *)payload - 4, size + 4,
+					sinks->sink[0].id));
+		compiler_barrier();
+		store_release(&t->active, 0);
+		if (likely(done))
+			return;
+	}
+	fire_slowly(slot, payload, size, ip, sp);
 }

@@ -73,8 +73,7 @@ __asm__(".pushsection .text\n"
 
 static void forget_who_runs(struct rt_thread *t)
 {
-	for (int i = 0; i < RT_REGIONS; i++)
-		t->regions[i] = 0;
+	rt_thread_forget_regions(t);
 	compiler_barrier();
 	t->tid = 0;
 }
@@ -95,8 +94,7 @@ void rt_vfork_after(long result)
 		return;
 	}
 	if (t->rseq && SYS(rseq, t->rseq, RSEQ_AREA_BYTES, 0, RT_RSEQ_SIGNATURE) < 0)
-		for (int i = 0; i < RT_REGIONS; i++)
-			t->regions[i] = 0; /* its events count as foreign */
+		rt_thread_forget_regions(t); /* its events count as foreign */
 	else
 		forget_who_runs(t);
 }

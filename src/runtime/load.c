@@ -113,6 +113,7 @@ bool rt_control_start(void)
 		return true;
 	muted = t->muted; /* what libc does for us is not the program's doing */
 	t->muted = 1;
+	t->region = 0; /* where the fast path does not look at `muted` */
 	t->gen = 0;
 	ok = start_thread();
 	t->muted = muted;

@@ -55,6 +55,8 @@ struct rt_thread {
 	uint32_t ids; /* rt.ids when these were learnt */
 	uint32_t
 		muted; /* != 0: fires nothing (the control thread; a thread inside our own libc calls) */
+	uintptr_t region; /* that of `regions` in which the thread fired last; 0: look at these */
+	struct rseq *quick_rseq; /* the same as rseq; instead of none, one that has no CPU */
 	struct rseq *rseq; /* NULL: none; solo rings then */
 	uintptr_t regions[RT_REGIONS];
 	uint32_t busy; /* ring_append_solo's flag */
@@ -91,6 +93,8 @@ struct rt_thread *rt_thread_new(void);
 bool rt_thread_verify(struct rt_thread *t, uintptr_t sp);
 /* The rseq area libc registered for the calling thread, or NULL. */
 struct rseq *rt_libc_rseq(void);
+/* Who fires next on `t` is looked at again. A store a region, any thread. */
+void rt_thread_forget_regions(struct rt_thread *t);
 bool rt_thread_is_dead(int32_t pid, int32_t tid);
 
 /* ---- rings (rings.c) ---- */
@@ -138,11 +142,15 @@ uint32_t rt_ctx_bytes(uint32_t contexts, uint32_t perf_count);
 struct rt_sink {
 	const struct rt_set *set;
 	uint32_t id;
-	uint32_t simple; /* the only context is the tid */
+	uint32_t reserved;
 };
 
 /* What a cairn_slot's `sinks` points to: immutable while published, freed after grace. */
 struct rt_sinks {
+	/* Set if the only sink has no context but the tid, and rings for ring_append_quick(), for
+	 * payloads up to quick_max. */
+	const struct ring_set_producer *quick;
+	uint32_t quick_max;
 	uint32_t n;
 	struct rt_sink sink[];
 };

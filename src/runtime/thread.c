@@ -18,6 +18,18 @@
 
 __thread struct rt_thread *rt_self __attribute__((tls_model("initial-exec")));
 
+/* Of a thread without: no ring is that of its CPU. Never written: that comes after the look at
+ * cpu_id. */
+static struct rseq no_rseq = {.cpu_id = (uint32_t)RSEQ_CPU_ID_UNINITIALIZED};
+
+void rt_thread_forget_regions(struct rt_thread *t)
+{
+	for (int i = 0; i < RT_REGIONS; i++)
+		store_relaxed(&t->regions[i], 0);
+	fence_seq_cst(); /* with the one in is_known() of fire.c */
+	store_relaxed(&t->region, 0);
+}
+
 bool rt_thread_is_dead(int32_t pid, int32_t tid)
 {
 	return SYS(tgkill, pid, tid, 0) == -3 /* ESRCH */;
@@ -116,6 +128,8 @@ struct rt_thread *rt_thread_new(void)
 	t->busy = 0;
 	forget_solo(t);
 	t->rseq = register_rseq(t);
+	t->quick_rseq = t->rseq ? t->rseq : &no_rseq;
+	t->region = 0;
 	t->tid = 0;
 	compiler_barrier();
 	rt_self = t;
@@ -156,8 +170,7 @@ void rt_ids_from(int fd)
 	fence_seq_cst(); /* with the one in rt_thread_verify(): it sees rt.ids, or is verified again */
 	for (struct rt_thread_chunk *c = load_acquire(&rt.chunks); c; c = c->next)
 		for (uint32_t i = 0; i < c->n; i++)
-			for (int k = 0; k < RT_REGIONS; k++)
-				store_relaxed(&c->threads[i].regions[k], 0);
+			rt_thread_forget_regions(&c->threads[i]);
 }
 
 /* A number of `text` from *at, which moves past it; 0 if there is none. */
@@ -205,8 +218,7 @@ bool rt_thread_verify(struct rt_thread *t, uintptr_t sp)
 	if (t->tid != tid) {
 		if (t->tid && !rt_thread_is_dead(t->pid, t->tid))
 			return false;
-		for (int i = 0; i < RT_REGIONS; i++)
-			t->regions[i] = 0;
+		rt_thread_forget_regions(t);
 		t->pid = (int32_t)SYS(getpid);
 		t->tid = tid;
 	}

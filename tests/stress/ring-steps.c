@@ -9,6 +9,7 @@
 #include "../unit/ring-decode.h"
 #include "../unit/ring-map.h"
 #include "base/base.h"
+#include "ring/producer-quick.h"
 #include "test.h"
 #include <errno.h>
 #include <linux/rseq.h>
@@ -34,6 +35,7 @@ struct setup {
 	enum cairn_ring_mode mode;
 	enum cairn_clock clock;
 	bool new_block; /* overwrite: the child's record must begin a block */
+	bool quick; /* the child appends by ring_append_quick() first, as events do */
 };
 
 static struct shared *sh;
@@ -123,22 +125,27 @@ static uint64_t quick_now(void)
 
 /* ---- the stepped child ---- */
 
-static void child_main(void)
+static void child_main(bool quick)
 {
 	const struct ring_producer *ring;
 	uint8_t body[BODY + 8];
+	uint32_t first;
 
 	make_body(body, true);
 	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
 		_exit(99);
 	__asm__ volatile("int3");
-	sh->result = ring_append(set_p, &sh->child_area, body, BODY, 1000, &ring);
+	memcpy(&first, body, sizeof(first));
+	if (quick && ring_append_quick(set_p, &sh->child_area, first, body, BODY, 1000))
+		sh->result = RING_OK;
+	else
+		sh->result = ring_append(set_p, &sh->child_area, body, BODY, 1000, &ring);
 	__atomic_store_n(&sh->done, 1, __ATOMIC_RELEASE);
 	_exit(0);
 }
 
 /* Starts a child and makes `steps` steps. 0: it is stopped there; 1: it is done; -1: no ptrace. */
-static int start_child(pid_t *pid, int steps)
+static int start_child(pid_t *pid, int steps, bool quick)
 {
 	int status;
 
@@ -147,7 +154,7 @@ static int start_child(pid_t *pid, int steps)
 	fflush(stdout);
 	*pid = fork();
 	if (*pid == 0)
-		child_main();
+		child_main(quick);
 	if (waitpid(*pid, &status, 0) != *pid || !WIFSTOPPED(status))
 		return -1;
 	for (int i = 0; i < steps; i++) {
@@ -219,7 +226,7 @@ static bool trial(const struct setup *setup, enum fate fate, int steps, int *ins
 		go_to_block_end();
 	child_before = child_seen;
 	pos = set_p->rings[0].ctl->pos;
-	state = start_child(&pid, steps);
+	state = start_child(&pid, steps, setup->quick);
 	if (state != 0) {
 		CHECK(state == 1);
 		published[0]++;
@@ -272,7 +279,7 @@ static void run(const struct setup *setup)
 	memset(published, 0, sizeof(published));
 	memset(read_total, 0, sizeof(read_total));
 	memset(last_ts, 0, sizeof(last_ts));
-	state = start_child(&pid, 0);
+	state = start_child(&pid, 0, setup->quick);
 	end_child(pid);
 	if (state < 0)
 		SKIP("ptrace is not allowed here");
@@ -292,23 +299,35 @@ static void run(const struct setup *setup)
 
 TEST(discard)
 {
-	run(&(struct setup){CAIRN_MODE_DISCARD, CAIRN_CLOCK_TSC, false});
+	run(&(struct setup){CAIRN_MODE_DISCARD, CAIRN_CLOCK_TSC, false, false});
 }
 TEST(discard_monotonic)
 {
-	run(&(struct setup){CAIRN_MODE_DISCARD, CAIRN_CLOCK_MONOTONIC, false});
+	run(&(struct setup){CAIRN_MODE_DISCARD, CAIRN_CLOCK_MONOTONIC, false, false});
 }
 TEST(overwrite)
 {
-	run(&(struct setup){CAIRN_MODE_OVERWRITE, CAIRN_CLOCK_TSC, false});
+	run(&(struct setup){CAIRN_MODE_OVERWRITE, CAIRN_CLOCK_TSC, false, false});
 }
 TEST(overwrite_new_block)
 {
-	run(&(struct setup){CAIRN_MODE_OVERWRITE, CAIRN_CLOCK_TSC, true});
+	run(&(struct setup){CAIRN_MODE_OVERWRITE, CAIRN_CLOCK_TSC, true, false});
+}
+TEST(discard_quick)
+{
+	run(&(struct setup){CAIRN_MODE_DISCARD, CAIRN_CLOCK_TSC, false, true});
+}
+TEST(overwrite_quick)
+{
+	run(&(struct setup){CAIRN_MODE_OVERWRITE, CAIRN_CLOCK_TSC, false, true});
+}
+TEST(overwrite_quick_new_block)
+{
+	run(&(struct setup){CAIRN_MODE_OVERWRITE, CAIRN_CLOCK_TSC, true, true});
 }
 TEST(overwrite_monotonic_new_block)
 {
-	run(&(struct setup){CAIRN_MODE_OVERWRITE, CAIRN_CLOCK_MONOTONIC, true});
+	run(&(struct setup){CAIRN_MODE_OVERWRITE, CAIRN_CLOCK_MONOTONIC, true, false});
 }
 
 #else

@@ -14,6 +14,7 @@
 #include "../unit/ring-map.h"
 #include "base/atomic.h"
 #include "base/base.h"
+#include "ring/producer-quick.h"
 #include "test.h"
 #include <errno.h>
 #include <linux/futex.h>
@@ -104,8 +105,17 @@ static void make_record(struct record *r, uint32_t stream, uint64_t seq)
 
 static enum ring_result append_once(const struct record *r, const struct ring_producer **ring)
 {
-	if (ringset_hdr(set_c)->kind != CAIRN_RING_SOLO)
+	if (ringset_hdr(set_c)->kind != CAIRN_RING_SOLO) {
+		/* every second one first as events do it */
+		if (r->seq % 2 && thread_rseq()->cpu_id < set_p->nrings &&
+			ring_set_is_quick(set_p) &&
+			ring_append_quick(
+				set_p, thread_rseq(), r->len, r, r->len, r->stream % 1500)) {
+			*ring = &set_p->rings[0];
+			return RING_OK;
+		}
 		return ring_append(set_p, thread_rseq(), r, r->len, r->stream % 1500, ring);
+	}
 	*ring = &set_p->rings[my_writer];
 	return ring_append_solo(set_p, *ring, &solo_busy, r, r->len, r->stream % 1500);
 }
