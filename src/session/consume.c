@@ -3,8 +3,10 @@
  * Looking costs a load of one cache line a ring, so all rings are looked at in each round; a
  * packet is taken from a ring when a quarter of it (at most TAKE_BYTES) waits, or when what waits
  * is TAKE_AGE_NS old. The next round comes after the time in which the fullest ring could fill at
- * FILL_BYTES_US, the most that a CPU was ever seen to write, and sooner if it is half full; after
- * IDLE_NS without any event, IDLE_FACTOR times later. Overwrite rings are never read here.
+ * FILL_BYTES_US, the most that a CPU was ever seen to write, and sooner if it is half full. After
+ * IDLE_NS without any event it comes IDLE_FACTOR times later, and after LONG_IDLE_NS so much later
+ * that only a burst of 250 MB/s on one CPU would fill a ring meanwhile. Rings that nobody has are
+ * swept only. Overwrite rings are never read here.
  */
 #include "session/session-impl.h"
 
@@ -16,6 +18,8 @@
 #define ROUND_MAX_NS 8000000u
 #define IDLE_NS 1000000000u
 #define IDLE_FACTOR 2
+#define LONG_IDLE_NS 5000000000u
+#define LONG_IDLE_FACTOR 8
 #define DRAIN_ROUNDS 64
 
 static int take(struct rset *r, uint32_t ring)
@@ -68,17 +72,20 @@ static uint64_t look(struct rset *r, uint64_t now, bool *busy)
 
 static uint64_t look_at_session(struct session *s, uint64_t now)
 {
-	uint64_t wait = ROUND_MAX_NS;
+	uint64_t wait = SWEEP_NS;
 	bool busy = false, sweep = now >= s->next_sweep_ns;
 
 	for (size_t i = 0; i < s->nrsets; i++) {
 		struct rset *r = s->rsets[i];
+		bool waits = false;
 		uint64_t w;
 
 		if (ringset_hdr(r->rs)->mode == CAIRN_MODE_OVERWRITE)
 			continue;
-		w = look(r, now, &busy);
-		wait = MIN(wait, w);
+		w = look(r, now, &waits);
+		if (r->users || waits)
+			wait = MIN(wait, w);
+		busy |= waits;
 		for (uint32_t k = 0; sweep && k < r->nrings; k++)
 			(void)take(r, k); /* nothing there is no news */
 	}
@@ -88,9 +95,11 @@ static uint64_t look_at_session(struct session *s, uint64_t now)
 	}
 	if (busy)
 		s->busy_ns = now;
-	if (now - s->busy_ns > IDLE_NS)
+	if (now - s->busy_ns > LONG_IDLE_NS)
+		wait *= LONG_IDLE_FACTOR;
+	else if (now - s->busy_ns > IDLE_NS)
 		wait *= IDLE_FACTOR;
-	return wait;
+	return MIN(wait, SWEEP_NS);
 }
 
 uint64_t consume_step(struct cairn_host *h, uint64_t now)

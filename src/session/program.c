@@ -389,6 +389,8 @@ static int send_ringset(struct attach *at, unsigned channel, bool solo, struct c
 	c->next_ringset++;
 	r->users++;
 	r->idle_since_ns = 0;
+	at->session->busy_ns = now_ns(CLOCK_MONOTONIC); /* events are to be expected */
+	host_wake(c->host);
 	if (solo) {
 		ac->solo = rset_ref(r);
 		ac->solo_number = msg.ringset;
