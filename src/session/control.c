@@ -175,9 +175,9 @@ static int add_rules(struct session *s, struct json_object *args, struct error *
 	return r;
 }
 
-static int add_pids(struct session *s, struct json_object *args, struct error *err)
+static int add_pids(struct request *q, struct session *s, struct error *err)
 {
-	struct json_object *list = json_get(args, "pids", json_type_array);
+	struct json_object *list = json_get(q->args, "pids", json_type_array);
 	size_t n = list ? json_object_array_length(list) : 0;
 
 	if (!n)
@@ -187,6 +187,9 @@ static int add_pids(struct session *s, struct json_object *args, struct error *e
 		return error_set(err, -ENOMEM, "no memory for a session");
 	for (size_t i = 0; i < n; i++)
 		s->pids[s->npids++] = json_object_get_int(json_object_array_get_idx(list, i));
+	/* another user's wish is no reason for root to make files somewhere */
+	for (size_t i = 0; i < n && (q->uid == 0 || q->uid == q->host->uid); i++)
+		outpost_for(q->host, s->pids[i]);
 	return 0;
 }
 
@@ -255,7 +258,7 @@ static int op_create(struct request *q, struct error *err)
 	if (r == 0)
 		r = add_rules(s, q->args, err);
 	if (r == 0)
-		r = add_pids(s, q->args, err);
+		r = add_pids(q, s, err);
 	if (r == 0)
 		r = check_memory_only(s, err);
 	if (r == 0 && s->output->dir)

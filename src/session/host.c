@@ -107,6 +107,11 @@ static int epoll_add(struct cairn_host *h, int fd, void *what)
 	return fd < 0 || epoll_ctl(h->epfd, EPOLL_CTL_ADD, fd, &ev) == 0 ? 0 : -errno;
 }
 
+int host_listens(struct cairn_host *h, int fd, void *ptr)
+{
+	return epoll_add(h, fd, ptr);
+}
+
 static int host_open(struct cairn_host *h, struct error *err)
 {
 	int r = h->ring_dir ? mkdir_p(h->ring_dir, 0700) : 0;
@@ -161,6 +166,8 @@ int cairn_host_new(const struct cairn_host_options *opts, struct cairn_host **re
 		cairn_host_free(h);
 		return r;
 	}
+	for (size_t i = 0; i < h->npids; i++)
+		outpost_for(h, h->pids[i]);
 	*ret_host = h;
 	return 0;
 }
@@ -170,6 +177,7 @@ void cairn_host_free(struct cairn_host *h)
 	if (!h)
 		return;
 	rundir_close(h);
+	outposts_close(h);
 	while (h->nsessions) {
 		struct session *s = h->sessions[h->nsessions - 1];
 
@@ -235,12 +243,19 @@ void host_poll_out(struct conn *c, bool on)
 
 static void handle(struct cairn_host *h, const struct epoll_event *ev)
 {
+	int outpost;
+
 	if (ev->data.ptr == &h->timer_fd)
 		return; /* set anew at the end of the step */
 	if (ev->data.ptr == &h->public_fd || ev->data.ptr == &h->private_fd) {
 		int *fd = ev->data.ptr;
 
 		for (int i = 0; i < READY_MAX && conn_accept(h, *fd, fd == &h->private_fd) > 0; i++)
+			;
+		return;
+	}
+	if (outpost_is(h, ev->data.ptr, &outpost)) {
+		for (int i = 0; i < READY_MAX && conn_accept(h, outpost, false) > 0; i++)
 			;
 		return;
 	}

@@ -442,6 +442,7 @@ bool process_descends(pid_t pid, const pid_t *from, size_t n);
 struct cairn_host {
 	int epfd, timer_fd;
 	int public_fd, private_fd; /* listening; -1: none */
+	struct outpost *outposts; /* owned list (outpost.c) */
 	int spare_fd; /* given up for a moment when descriptors run out */
 	char rundir[96];
 	char public_path[108], private_path[108];
@@ -482,6 +483,7 @@ struct cairn_host {
 
 void host_say(struct cairn_host *h, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void host_poll_out(struct conn *c, bool on);
+int host_listens(struct cairn_host *h, int fd, void *ptr); /* events of fd come with ptr */
 void host_wake(struct cairn_host *h); /* look at the rings soon */
 
 /* rundir.c */
@@ -490,6 +492,14 @@ int rundir_open(struct cairn_host *h, const struct cairn_host_options *o, struct
 void rundir_close(struct cairn_host *h);
 int socket_connect(const char *path, int *ret_fd, struct error *err);
 char *runtime_find(const char *opt);
+
+/* outpost.c: where programs of other mount namespaces look. */
+struct outpost;
+/* Makes sure that the program can find us, if it looks for hosts. What hinders is said. */
+void outpost_for(struct cairn_host *h, pid_t pid);
+/* Is this an outpost's event? *ret_fd: its listening socket. */
+bool outpost_is(const struct cairn_host *h, const void *ptr, int *ret_fd);
+void outposts_close(struct cairn_host *h);
 
 /* control.c: commands */
 int control_message(struct conn *c, const struct msg_view *m);

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Programs in namespaces of their own: traced, and named by the ids the host sees."""
 import os
+import signal
 import subprocess
 
-from cairn import CAIRN, Skip, main, test
+from cairn import BUILD, CAIRN, Skip, main, test, wait_for
 
 NAMESPACES = ["unshare", "--pid", "--fork", "--mount-proc", "--user", "--map-root-user"]
 
@@ -96,6 +97,97 @@ def ids_are_the_hosts(t):
     tid, child = children.pop()
     assert tid == child and child > pid, (tid, child, pid)
     t.check_babeltrace()
+
+
+LOOP = """
+#include <cairn/trace.h>
+#include <stdio.h>
+int main(void)
+{
+	char line[8];
+	puts("ready"); fflush(stdout);
+	while (fgets(line, sizeof(line), stdin)) {
+		for (int i = 0; i < 100; i++) CAIRN(loop, a, i);
+		puts("done"); fflush(stdout);
+	}
+}
+"""
+
+
+def go(p):
+    p.stdin.write(b"x\n")
+    p.stdin.flush()
+    assert p.stdout.readline() == b"done\n"
+
+
+def hidden(t, *unshare):
+    """A program that waits for hosts, whose run directory is no host's; and its pid in ours."""
+    os.makedirs(t.rundir, exist_ok=True)
+    p = t.start(["unshare", "--mount", *unshare, "sh", "-c", "mount -t tmpfs none %s && exec %s" % (
+        t.rundir, t.compile("p", LOOP))], env={"CAIRN_RT": os.path.join(BUILD, "libcairn-rt.so")},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert p.stdout.readline() == b"ready\n"
+    return p, host_pid_of(1, p.pid) if "--fork" in unshare else p.pid
+
+
+def files_in(pid, directory):
+    return sorted(os.path.join(d, f) for d, _, fs in os.walk("/proc/%d/root%s" % (pid, directory))
+                  for f in fs) + os.listdir("/proc/%d/root%s" % (pid, directory))
+
+
+def record_hidden(t, p, pid, trace):
+    r = t.start([CAIRN, "record", "-q", "-o", trace, "-p", str(pid)], stderr=subprocess.PIPE)
+
+    def recorded():
+        go(p)
+        assert r.poll() is None, r.stderr.read()
+        return os.path.exists(trace + "/metadata") and t.events(trace)
+    wait_for(recorded, "events")
+    return r
+
+
+@test
+def another_mount_namespace(t):
+    need_namespaces(t)
+    p, pid = hidden(t)
+    for k in range(2):
+        trace = t.path("t%d" % k)
+        r = record_hidden(t, p, pid, trace)
+        r.send_signal(signal.SIGINT)
+        assert r.wait(timeout=30) == 0, r.stderr.read()
+        assert {e["tid"] for e in t.events(trace)} == {pid}
+        assert files_in(pid, t.rundir) == [], "left behind"
+    r = record_hidden(t, p, pid, t.path("killed"))
+    r.kill()
+    r.wait()
+    assert files_in(pid, t.rundir) != []
+    r = record_hidden(t, p, pid, t.path("after"))
+    assert len(files_in(pid, t.rundir)) == 2, files_in(pid, t.rundir)  # the socket and its directory
+    r.send_signal(signal.SIGINT)
+    assert r.wait(timeout=30) == 0
+    p.stdin.close()
+    assert p.wait(timeout=30) == 0
+
+
+@test
+def a_container_of_its_own(t):
+    """Pid, mount and user namespaces, and no run directory shared; through a daemon's session."""
+    need_namespaces(t)
+    p, pid = hidden(t, "--pid", "--fork", "--mount-proc", "--user", "--map-root-user")
+    d = t.daemon()
+    t.cairn("session", "create", "s", "-o", t.trace, "-e", "loop:*", "-p", str(pid), "--start")
+
+    def recorded():
+        go(p)
+        return t.events(t.trace)
+    wait_for(recorded, "events")
+    t.cairn("session", "destroy", "s")
+    assert {e["tid"] for e in t.events(t.trace)} == {pid}
+    d.terminate()
+    assert d.wait(timeout=30) == 0
+    assert files_in(pid, t.rundir) == [], "left behind"
+    p.stdin.close()
+    assert p.wait(timeout=30) == 0
 
 
 main()
