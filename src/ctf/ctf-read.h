@@ -150,6 +150,9 @@ struct ctfr_event {
 	struct ctfr_node *context, *fields;
 	int64_t fixed_bytes; /* of all after the header; -1: run the program */
 	const struct ctfr_op *program; /* NULL: walk the nodes */
+	/* The fields' values, made but for the numbers, if they are nothing but little-endian integers
+	 * of whole bytes one after the other, behind a context of fixed size; else NULL. */
+	struct cairn_value *flat;
 	struct ctfr_event *next_pending;
 };
 

@@ -269,6 +269,40 @@ static void find_contexts(struct ctfr_stream *s)
 		s->context_bytes = (int64_t)(at / 8);
 }
 
+static bool is_flat(const struct ctfr_event *event)
+{
+	const struct ctfr_node *f = event->fields;
+
+	if (event->fixed_bytes < 0 || !f || f->pub.kind != CAIRN_TYPE_STRUCT || !f->nkids ||
+		event->context || event->stream->context_bytes < 0 || f->align > 8)
+		return false;
+	for (uint32_t i = 0; i < f->nkids; i++)
+		if (!f->kids[i]->simple || f->kids[i]->be || f->kids[i]->slot >= 0 ||
+			f->kids[i]->pub.kind > CAIRN_TYPE_ENUM)
+			return false;
+	return true;
+}
+
+/* Values of a flat event, without their numbers. */
+static int make_flat(struct ctfr_meta *m, struct ctfr_event *event)
+{
+	const struct ctfr_node *f = event->fields;
+
+	if (!is_flat(event))
+		return 0;
+	event->flat = arena_alloc(&m->arena, f->nkids * sizeof(event->flat[0]));
+	if (!event->flat)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < f->nkids; i++) {
+		const struct cairn_type *t = &f->kids[i]->pub;
+
+		event->flat[i] = (struct cairn_value){.type = t,
+			.name = t->name,
+			.kind = t->is_signed ? CAIRN_VALUE_INT : CAIRN_VALUE_UINT};
+	}
+	return 0;
+}
+
 int ctfr_program_event(struct ctfr_meta *m, struct ctfr_event *event)
 {
 	struct emitter e = {0};
@@ -296,5 +330,5 @@ int ctfr_program_event(struct ctfr_meta *m, struct ctfr_event *event)
 		return -ENOMEM;
 	memcpy(program, e.ops, e.nops * sizeof(*program));
 	event->program = program;
-	return 0;
+	return make_flat(m, event);
 }

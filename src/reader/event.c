@@ -2,6 +2,7 @@
  * the values themselves. */
 #include "reader/reader-impl.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
@@ -45,11 +46,36 @@ static int go_to_fields(const struct stream *s, struct ctfr_cursor *c)
 	return r;
 }
 
+/* The numbers of a flat event, which lies whole in the window. */
+static const struct cairn_value *flat_values(const struct stream *s)
+{
+	const uint8_t *p = s->c.buf + s->context_at / 8 + s->cls->context_bytes;
+	struct cairn_value *v = s->event_cls->flat;
+	uint32_t n = s->event_cls->fields->nkids;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t bits = v[i].type->bits;
+		uint64_t raw;
+
+		memcpy(&raw, p, sizeof(raw)); /* behind the window's end there is room to read */
+		raw = le64toh(raw);
+		if (bits < 64)
+			raw &= (UINT64_C(1) << bits) - 1;
+		v[i].i = v[i].kind == CAIRN_VALUE_INT ? ctfr_sign_extend(raw, bits) : (int64_t)raw;
+		p += bits / 8;
+	}
+	return v;
+}
+
 const struct cairn_value *cairn_event_fields(const struct cairn_event *ev, size_t *ret_n)
 {
 	struct stream *s = stream_of(ev);
 	const struct ctfr_node *n = s->event_cls->fields;
 
+	if (s->event_cls->flat && s->context_at % 8 == 0) {
+		*ret_n = n->nkids;
+		return flat_values(s);
+	}
 	if (!s->fields_done) {
 		struct ctfr_cursor c = cursor_at(s, s->context_at);
 		struct cairn_value v;

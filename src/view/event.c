@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { MESSAGE_MAX = 8192 };
+enum { MESSAGE_MAX = 8192, PIECE_PAD = 32, PLAIN_MAX = OUT_ROOM - 256 };
 
 struct piece { /* text with its length */
 	char *text; /* owned by the class's buffer */
@@ -22,6 +22,7 @@ struct view_class {
 	bool more_contexts; /* than the thread, which stands first in a line */
 	bool names_threads; /* of the state dump: says names of threads */
 	bool is_log; /* shown by its message */
+	bool plain; /* all fields shown are decimal integers, and a line has at most OUT_ROOM bytes */
 	uint32_t nfields;
 	struct piece name; /* "provider:event:" or the JSON of both */
 	struct piece *fields; /* owned; " name=" each, or the JSON key */
@@ -154,6 +155,23 @@ static void class_text(
 	}
 }
 
+/* "name=" and a decimal number each, nothing else: line_plain() may write it. */
+static bool is_plain(
+	const struct view *v, const struct view_class *c, const struct cairn_event_class *cls)
+{
+	if (v->style != VIEW_TRACE || c->is_log || c->more_contexts ||
+		c->text.len + (size_t)c->nfields * 20 > PLAIN_MAX)
+		return false;
+	for (uint32_t i = 0; i < c->nfields; i++) {
+		const struct cairn_type *t = cls->fields->members[i];
+
+		if (t->kind != CAIRN_TYPE_INT || t->bits > 64 || t->is_text ||
+			(t->base != 10 && t->base != 0))
+			return false;
+	}
+	return true;
+}
+
 static bool names_thread(const char *name)
 {
 	return strcmp(name, "tid") == 0 || strcmp(name, "vtid") == 0 || strcmp(name, "comm") == 0 ||
@@ -186,8 +204,11 @@ static int class_make(
 	c->names_threads = threads_teaches(cls);
 	c->fields = calloc(c->nfields + 1, sizeof(*c->fields));
 	at = calloc(c->nfields + 1, sizeof(*at));
-	if (c->fields && at)
+	if (c->fields && at) {
 		class_text(v, c, cls, at);
+		c->plain = is_plain(v, c, cls);
+		buf_add(&c->text, (const char[PIECE_PAD]){0}, PIECE_PAD); /* see put_piece() */
+	}
 	if (!c->fields || !at || c->text.err) {
 		class_free(c);
 		return -ENOMEM;
@@ -332,6 +353,48 @@ static void more_contexts(struct out *o, const struct cairn_event *ev)
 		before = " ";
 	}
 	out_str(o, before[1] ? "" : "}");
+}
+
+/* Copies more than there is, which the next text covers: most pieces are short. */
+static inline char *put_piece(char *p, const struct piece *piece)
+{
+	memcpy(p, piece->text, PIECE_PAD);
+	if (piece->len > PIECE_PAD)
+		memcpy(p + PIECE_PAD, piece->text + PIECE_PAD, piece->len - PIECE_PAD);
+	return p + piece->len;
+}
+
+static void line_plain(struct view *v, const struct view_class *c, const struct cairn_event *ev)
+{
+	const struct view_prefix *prefix = prefix_of(v, c, ev);
+	const struct cairn_value *fields;
+	struct out *o = v->out;
+	char *p = out_room(o);
+	size_t n;
+
+	memcpy(p, prefix->text, sizeof(prefix->text));
+	p = put_time(v, p + prefix->len, shown_time(v, c, ev));
+	*p++ = ':';
+	*p++ = ' ';
+	p = put_piece(p, &c->name);
+	fields = cairn_event_fields(ev, &n);
+	n = MIN(n, c->nfields);
+	for (size_t i = 0; i < n; i++) {
+		if (!c->fields[i].len)
+			continue;
+		p = put_piece(p, &c->fields[i]);
+		if (fields[i].kind == CAIRN_VALUE_INT && fields[i].i < 0) {
+			*p++ = '-';
+			p = put_u64(p, 0 - fields[i].u);
+		} else
+			p = put_u64(p, fields[i].u);
+	}
+	if (ev->flags & CAIRN_EVENT_LATE) {
+		memcpy(p, " (late)", 7);
+		p += 7;
+	}
+	*p++ = '\n';
+	out_wrote(o, p);
 }
 
 static void line_trace(struct view *v, const struct view_class *c, const struct cairn_event *ev)
@@ -552,7 +615,7 @@ int view_event(struct view *v, const struct cairn_event *ev)
 		v->started = true;
 	}
 	switch (v->style) {
-	case VIEW_TRACE: line_trace(v, c, ev); break;
+	case VIEW_TRACE: (c->plain ? line_plain : line_trace)(v, c, ev); break;
 	case VIEW_BABELTRACE: line_babeltrace(v, c, ev); break;
 	case VIEW_JSON: line_json(v, c, ev); break;
 	}

@@ -60,36 +60,50 @@ void out_bytes(struct out *o, const void *p, size_t n)
 	o->len += n;
 }
 
-char *put_u64(char *p, uint64_t v)
+/* Number of decimal digits: a guess by the number of bits, put right by a comparison. */
+static unsigned digits_of(uint64_t v)
 {
-	char tmp[20], *t = tmp + sizeof(tmp);
-	size_t n;
+	static const uint64_t least[] = {0, 10, 100, 1000, 10000, 100000, 1000000, 10000000,
+		100000000, 1000000000, 10000000000, 100000000000, 1000000000000, 10000000000000,
+		100000000000000, 1000000000000000, 10000000000000000, 100000000000000000,
+		1000000000000000000, 10000000000000000000u};
+	unsigned guess = (unsigned)(64 - __builtin_clzll(v | 1)) * 1233 >> 12;
 
-	while (v >= 100) {
+	return guess + (v >= least[guess]);
+}
+
+static inline void put_digits(char *p, uint64_t v, unsigned n)
+{
+	for (; n > 1; n -= 2) {
 		uint64_t q = v / 100;
 
-		t -= 2;
-		memcpy(t, pairs + 2 * (v - q * 100), 2);
+		memcpy(p + n - 2, pairs + 2 * (v - q * 100), 2);
 		v = q;
 	}
-	if (v >= 10) {
-		t -= 2;
-		memcpy(t, pairs + 2 * v, 2);
-	} else
-		*--t = (char)('0' + v);
-	n = (size_t)(tmp + sizeof(tmp) - t);
-	memcpy(p, t, n);
+	if (n)
+		*p = (char)('0' + v % 10);
+}
+
+char *put_u64(char *p, uint64_t v)
+{
+	unsigned n;
+
+	if (v < 10) {
+		*p = (char)('0' + v);
+		return p + 1;
+	}
+	n = digits_of(v);
+	put_digits(p, v, n);
 	return p + n;
 }
 
 char *put_padded(char *p, uint64_t v, int width, char pad)
 {
-	char tmp[20], *end = put_u64(tmp, v);
-	int n = (int)(end - tmp);
+	int n = (int)digits_of(v);
 
 	for (; n < width; width--)
 		*p++ = pad;
-	memcpy(p, tmp, (size_t)n);
+	put_digits(p, v, (unsigned)n);
 	return p + n;
 }
 
