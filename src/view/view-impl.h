@@ -1,0 +1,35 @@
+/* Event classes as the lines see them. Private to event.c and class.c. */
+#ifndef CAIRN_VIEW_IMPL_H
+#define CAIRN_VIEW_IMPL_H
+
+#include "view/view.h"
+
+#define PIECE_PAD 32 /* bytes that may be read behind each piece */
+
+struct piece { /* text with its length */
+	char *text; /* owned by the class's buffer */
+	uint32_t len; /* of a field, 0: not shown */
+};
+
+struct view_class {
+	int64_t zero_ns; /* of its trace's clock */
+	bool has_comm; /* contexts hold the thread's name */
+	bool more_contexts; /* than the thread, which stands first in a line */
+	bool names_threads; /* of the state dump: says names of threads */
+	bool is_log; /* shown by its message */
+	bool plain; /* all fields shown are decimal integers, and a line has at most OUT_ROOM bytes */
+	uint32_t nfields;
+	struct piece name; /* "provider:event:" or the JSON of both */
+	struct piece *fields; /* owned; " name=" each, or the JSON key */
+	struct buf text; /* owned; what the pieces point into */
+};
+
+void view_class_free(struct view_class *c);
+/* Made on first use; NULL: v->err says why. */
+const struct view_class *view_class_of(struct view *v, const struct cairn_event_class *cls);
+/* Contexts that stand first in a line. */
+bool view_names_thread(const char *name);
+/* Text that a terminal may have, as out_safe() has it. */
+void buf_safe(struct buf *b, const char *s);
+
+#endif
