@@ -1,61 +1,69 @@
 /* The append that events take nearly always, to be inlined into who fires them: a per-CPU ring, the
- * TSC, one try, and a record whose first four bytes (the tid) are at hand in a register.
+ * TSC, one try, and a record whose first four bytes (the tid) stand elsewhere than the others.
  *
- * The section is that of producer-section.h. What does not succeed here is no loss: the caller goes
- * on with ring_append(), which says why, and restarts.
+ * The section is that of producer-section.h. What an event costs beside the clock is the number of
+ * its instructions, so this takes few, and few registers: what is used once is an operand in
+ * memory, and the ring is found inside the section. What does not succeed here is no loss: the
+ * caller goes on with ring_append(), which says why, and restarts.
  */
 #ifndef CAIRN_RING_PRODUCER_QUICK_H
 #define CAIRN_RING_PRODUCER_QUICK_H
 
-#include "base/atomic.h"
 #include "ring/ring.h"
+
+/* One record. Its id is beside where the event keeps it, shifted as headers have it. */
+struct ring_quick {
+	struct rseq *const *rs;
+	const uint32_t *first; /* the first 4 bytes */
+	const void *rest; /* what follows; with 8 readable bytes after its end */
+	uint64_t len; /* of all: 4 to ring_max_body() */
+	const uint64_t *id; /* RING_QUICK_ID(id) */
+};
+#define RING_QUICK_ID(id) ((uint64_t)(uint32_t)((id) << 2))
 
 #if defined(__x86_64__)
 
 #include "ring/producer-section.h"
 
-/* All that one try needs; in the fast path the compiler keeps it in registers. */
-struct section {
-	struct rseq *rs;
-	const struct ring_set_producer *set;
-	const struct ring_producer *ring;
-	struct cairn_ring_ctl *ctl;
-	const void *body;
-	uint64_t len, id, now;
-	uint32_t cpu, first;
-};
+_Static_assert(sizeof(struct ring_producer) == 32, "SECTION_BEGIN_QUICK shifts by 5");
 
-enum outcome { DONE, AGAIN, FULL, RETIRED, BACK };
+#define QUICK_OPERANDS(r) \
+	[rs] "m"(*(r)->rs), [first] "m"(*(r)->first), [rest] "r"((r)->rest), [len] "r"((r)->len), \
+		[id] "m"(*(r)->id), SECTION_OFFSETS
 
-#define INLINE inline __attribute__((always_inline))
-
-static INLINE enum outcome try_discard_quick(const struct section *s)
+static inline __attribute__((always_inline)) bool ring_quick_discard(
+	const struct ring_set_producer *set, const struct ring_quick *r)
 {
-	__asm__ goto(SECTION_DISCARD(SECTION_CLOCK_TSC, SECTION_COPY_FIRST)
-		     :
-		     : SECTION_OPERANDS(s), [first] "rm"(s->first)
-		     : SECTION_CLOBBERS
-		     : again, retired, full, back);
-	return DONE;
+	struct cairn_ring_ctl *ctl;
+
+	__asm__ volatile goto(
+		SECTION_DISCARD(SECTION_BEGIN_QUICK, SECTION_CLOCK_TSC, SECTION_COPY_FIRST)
+		: [ring] "+&r"(set), [ctl] "=&r"(ctl)
+		: QUICK_OPERANDS(r)
+		: SECTION_CLOBBERS
+		: again, full, back);
+	return true;
 again:
-retired:
 full:
 back:
-	return AGAIN;
+	return false;
 }
 
-static INLINE enum outcome try_overwrite_quick(const struct section *s)
+static inline __attribute__((always_inline)) bool ring_quick_overwrite(
+	const struct ring_set_producer *set, const struct ring_quick *r)
 {
-	__asm__ goto(SECTION_OVERWRITE(SECTION_CLOCK_TSC, SECTION_COPY_FIRST)
-		     :
-		     : SECTION_OPERANDS(s), [first] "rm"(s->first)
-		     : SECTION_CLOBBERS
-		     : again, retired, back);
-	return DONE;
+	struct cairn_ring_ctl *ctl;
+
+	__asm__ volatile goto(
+		SECTION_OVERWRITE(SECTION_BEGIN_QUICK, SECTION_CLOCK_TSC, SECTION_COPY_FIRST)
+		: [ring] "+&r"(set), [ctl] "=&r"(ctl)
+		: QUICK_OPERANDS(r)
+		: SECTION_CLOBBERS
+		: again, back);
+	return true;
 again:
-retired:
 back:
-	return AGAIN;
+	return false;
 }
 
 /* Whether the ring of each CPU takes ring_append_quick(). */
@@ -67,22 +75,15 @@ static inline bool ring_set_is_quick(const struct ring_set_producer *set)
 	return set->clock == CAIRN_CLOCK_TSC;
 }
 
-/* Appends `first` and then bytes 4 to len - 1 of `body`. len: 4 to ring_max_body(). True: it is
- * published. False: nothing is, and nothing counted. The set is quick; rs may be any area whose
- * cpu_id is not that of a CPU, and is not written then. Otherwise as ring_append(). */
-static INLINE bool ring_append_quick(const struct ring_set_producer *set, struct rseq *rs,
-	uint32_t first, const void *body, uint32_t len, uint32_t id)
+/* Appends *r to a set that is quick. True: it is published. False: nothing is, and nothing counted.
+ * The area of a thread without rseq may be any whose cpu_id is not that of a CPU; its rseq_cs may
+ * be written. Otherwise as ring_append(). */
+static inline __attribute__((always_inline)) bool ring_append_quick(
+	const struct ring_set_producer *set, const struct ring_quick *r)
 {
-	struct section s = {rs, set, NULL, NULL, body, len, (uint32_t)(id << 2), 0,
-		load_relaxed(&rs->cpu_id), first};
-
-	if (__builtin_expect(s.cpu >= set->nrings, 0))
-		return false;
-	s.ring = &set->rings[s.cpu];
-	s.ctl = s.ring->ctl;
 	if (set->mode == CAIRN_MODE_OVERWRITE)
-		return try_overwrite_quick(&s) == DONE;
-	return try_discard_quick(&s) == DONE;
+		return ring_quick_overwrite(set, r);
+	return ring_quick_discard(set, r);
 }
 
 #else
@@ -93,10 +94,10 @@ static inline bool ring_set_is_quick(const struct ring_set_producer *set)
 	return false;
 }
 
-static inline bool ring_append_quick(const struct ring_set_producer *set, struct rseq *rs,
-	uint32_t first, const void *body, uint32_t len, uint32_t id)
+static inline bool ring_append_quick(
+	const struct ring_set_producer *set, const struct ring_quick *r)
 {
-	(void)set, (void)rs, (void)first, (void)body, (void)len, (void)id;
+	(void)set, (void)r;
 	return false;
 }
 

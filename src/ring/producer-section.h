@@ -1,14 +1,15 @@
 /* The restartable section in which a record is written and published (x86-64 machine code).
  *
  * Private to producer.c and producer-quick.h. One section, put together from pieces: a clock (the
- * TSC, or a time read before), a mode (discard, overwrite), and where the first bytes come from. From label 1 to label 2 the kernel sends a thread that
- * is preempted, migrated or signalled to label 4, which starts again; the last instruction of the
- * section is the store of `pos`, which publishes. So everything before it may be repeated or left
+ * TSC, or a time read before), a mode (discard, overwrite), how the ring is found, and where the
+ * first bytes come from. From label 1 to label 2 the kernel sends a thread that is preempted,
+ * migrated or signalled to label 4, which starts again; the last instruction of the section is the
+ * store of `pos`, which publishes. So everything before it may be repeated or left
  * off at any instruction, and nothing after it is needed. What must hold in between:
  *
  *	ts_upper = T, pend_pos = newpos, then pend_ts = T (in this order), all before pos
  *	a short header only if pend_pos == pos: then pend_ts is the time of the last published record
- *	read_pos is loaded inside, after the CPU was checked
+ *	read_pos is loaded inside, after the CPU was checked (or was read inside, which is as good)
  *	overwrite: `count` before pos
  *
  * x86 keeps stores in order, and writers of one ring share a CPU, so no fence is needed. The model
@@ -27,13 +28,15 @@
 #define SECTION_SIGNATURE "0x53053053"
 
 /* The descriptor; arms it; are we still on the CPU whose ring this is; is the set still in use. */
-#define SECTION_BEGIN \
+#define SECTION_DESCRIPTOR \
 	".pushsection __rseq_cs, \"aw\"\n\t" \
 	".balign 32\n" \
 	"3:\n\t" \
 	".long 0, 0\n\t" \
 	".quad 1f, 2f - 1f, 4f\n\t" \
-	".popsection\n\t" \
+	".popsection\n\t"
+#define SECTION_BEGIN \
+	SECTION_DESCRIPTOR \
 	"leaq 3b(%%rip), %%rax\n\t" \
 	"movq %%rax, %c[o_cs](%[rs])\n" \
 	"1:\n\t" \
@@ -45,6 +48,27 @@
 	"movq %c[o_closed](%[set]), %%rax\n\t" \
 	"cmpl $0, (%%rax)\n\t" \
 	"jne %l[retired]\n\t" \
+	"movq %c[o_pos](%[ctl]), %%rcx\n\t"
+
+/* The same for who did not look for the ring before: which CPU this is is read inside, so nothing
+ * needs to be compared. `ring` holds the set at first. */
+#define SECTION_BEGIN_QUICK \
+	SECTION_DESCRIPTOR \
+	"movq %[rs], %%rdx\n\t" \
+	"leaq 3b(%%rip), %%rax\n\t" \
+	"movq %%rax, %c[o_cs](%%rdx)\n" \
+	"1:\n\t" \
+	"movl %c[o_cpu](%%rdx), %%eax\n\t" \
+	"cmpl %c[o_nrings](%[ring]), %%eax\n\t" \
+	"jae %l[again]\n\t" \
+	"cmpl $0, %c[o_active](%[ring])\n\t" \
+	"je %l[again]\n\t" \
+	"movq %c[o_closed](%[ring]), %%rdx\n\t" \
+	"cmpl $0, (%%rdx)\n\t" \
+	"jne %l[again]\n\t" \
+	"shlq $5, %%rax\n\t" \
+	"leaq %c[o_rings](%[ring], %%rax), %[ring]\n\t" \
+	"movq %c[o_ctl](%[ring]), %[ctl]\n\t" \
 	"movq %c[o_pos](%[ctl]), %%rcx\n\t"
 
 /* Room for the longest header this mode writes here (12) and for what copying in whole words may
@@ -182,27 +206,33 @@
 	"leaq 0x1000000(%%rdx, %%rax), %%rdx\n\t" \
 	"movq %%rdx, %c[o_count](%[ctl])\n\t"
 
-/* What comes before copying in words from offset rdx. The first four bytes may come from a register:
- * the copy's loads then match the stores that staged the payload, which go on from there. */
+/* Copies in words. The first four bytes may come from elsewhere than what follows them: the copy's
+ * loads then match the stores that staged the payload. */
 #define SECTION_COPY_ALL \
 	"xorl %%edx, %%edx\n\t" \
 	"testq %[len], %[len]\n\t" \
-	"jz 21f\n"
-#define SECTION_COPY_FIRST \
-	"movl %[first], %%eax\n\t" \
-	"movl %%eax, (%%r9)\n\t" \
-	"movl $4, %%edx\n\t" \
-	"cmpq %[len], %%rdx\n\t" \
-	"jae 21f\n"
-
-/* Copies in words, publishes, and the abort address, where everything begins again. */
-#define SECTION_COMMIT \
+	"jz 21f\n" \
 	"20:\n\t" \
 	"movq (%[body], %%rdx), %%rax\n\t" \
 	"movq %%rax, (%%r9, %%rdx)\n\t" \
 	"addq $8, %%rdx\n\t" \
 	"cmpq %[len], %%rdx\n\t" \
-	"jb 20b\n" \
+	"jb 20b\n"
+#define SECTION_COPY_FIRST \
+	"movl %[first], %%eax\n\t" \
+	"movl %%eax, (%%r9)\n\t" \
+	"movl $4, %%edx\n\t" \
+	"cmpq %%rdx, %[len]\n\t" \
+	"jbe 21f\n" \
+	"20:\n\t" \
+	"movq -4(%[rest], %%rdx), %%rax\n\t" \
+	"movq %%rax, (%%r9, %%rdx)\n\t" \
+	"addq $8, %%rdx\n\t" \
+	"cmpq %[len], %%rdx\n\t" \
+	"jb 20b\n"
+
+/* Publishes, and the abort address, where everything begins again. */
+#define SECTION_COMMIT \
 	"21:\n\t" \
 	"movq %%r8, %c[o_pos](%[ctl])\n" /* pairs with [commit] in consumer.c */ \
 	"2:\n\t" \
@@ -213,20 +243,20 @@
 	"jmp %l[again]\n\t" \
 	".popsection\n"
 
-#define SECTION_DISCARD(clock, copy) \
-	SECTION_BEGIN SECTION_ROOM clock SECTION_HEADER SECTION_TIMES copy SECTION_COMMIT
+#define SECTION_DISCARD(begin, clock, copy) \
+	begin SECTION_ROOM clock SECTION_HEADER SECTION_TIMES copy SECTION_COMMIT
 
-#define SECTION_OVERWRITE(clock, copy) \
-	SECTION_BEGIN clock SECTION_BLOCK_CHECK SECTION_HEADER SECTION_HEADER_BLOCK SECTION_TIMES \
+#define SECTION_OVERWRITE(begin, clock, copy) \
+	begin clock SECTION_BLOCK_CHECK SECTION_HEADER SECTION_HEADER_BLOCK SECTION_TIMES \
 		SECTION_COUNT_UP copy SECTION_COMMIT
 
-#define SECTION_OPERANDS(s) \
-	[rs] "r"((s)->rs), [set] "r"((s)->set), [ring] "r"((s)->ring), [ctl] "r"((s)->ctl), \
-		[body] "r"((s)->body), [len] "r"((s)->len), [cpu] "rm"((s)->cpu), \
-		[id] "rm"((s)->id), [o_cs] "i"(offsetof(struct rseq, rseq_cs)), \
-		[o_cpu] "i"(offsetof(struct rseq, cpu_id)), \
+#define SECTION_OFFSETS \
+	[o_cs] "i"(offsetof(struct rseq, rseq_cs)), [o_cpu] "i"(offsetof(struct rseq, cpu_id)), \
 		[o_active] "i"(offsetof(struct ring_set_producer, active)), \
 		[o_closed] "i"(offsetof(struct ring_set_producer, closed)), \
+		[o_nrings] "i"(offsetof(struct ring_set_producer, nrings)), \
+		[o_rings] "i"(offsetof(struct ring_set_producer, rings)), \
+		[o_ctl] "i"(offsetof(struct ring_producer, ctl)), \
 		[o_data] "i"(offsetof(struct ring_producer, data)), \
 		[o_size] "i"(offsetof(struct ring_producer, size)), \
 		[o_block] "i"(offsetof(struct ring_producer, block)), \
@@ -236,6 +266,11 @@
 		[o_pts] "i"(offsetof(struct cairn_ring_ctl, pend_ts)), \
 		[o_count] "i"(offsetof(struct cairn_ring_ctl, count)), \
 		[o_read] "i"(offsetof(struct cairn_ring_ctl, read_pos))
+
+#define SECTION_OPERANDS(s) \
+	[rs] "r"((s)->rs), [set] "r"((s)->set), [ring] "r"((s)->ring), [ctl] "r"((s)->ctl), \
+		[body] "r"((s)->body), [len] "r"((s)->len), [cpu] "rm"((s)->cpu), \
+		[id] "rm"((s)->id), SECTION_OFFSETS
 
 #define SECTION_CLOBBERS "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "memory", "cc"
 

@@ -24,13 +24,28 @@ void ring_count_lost(const struct ring_producer *ring, enum cairn_lost why)
 
 #if defined(__x86_64__)
 
-#include "ring/producer-quick.h"
+#include "ring/producer-section.h"
 
 #define EXTENDED_WANTED (1ull << 32)
 
+/* All that one try needs; in the fast path the compiler keeps it in registers. */
+struct section {
+	struct rseq *rs;
+	const struct ring_set_producer *set;
+	const struct ring_producer *ring;
+	struct cairn_ring_ctl *ctl;
+	const void *body;
+	uint64_t len, id, now;
+	uint32_t cpu;
+};
+
+enum outcome { DONE, AGAIN, FULL, RETIRED, BACK };
+
+#define INLINE inline __attribute__((always_inline))
+
 static INLINE enum outcome try_discard_tsc(const struct section *s)
 {
-	__asm__ goto(SECTION_DISCARD(SECTION_CLOCK_TSC, SECTION_COPY_ALL)
+	__asm__ goto(SECTION_DISCARD(SECTION_BEGIN, SECTION_CLOCK_TSC, SECTION_COPY_ALL)
 		     :
 		     : SECTION_OPERANDS(s)
 		     : SECTION_CLOBBERS
@@ -48,7 +63,7 @@ back:
 
 static INLINE enum outcome try_overwrite_tsc(const struct section *s)
 {
-	__asm__ goto(SECTION_OVERWRITE(SECTION_CLOCK_TSC, SECTION_COPY_ALL)
+	__asm__ goto(SECTION_OVERWRITE(SECTION_BEGIN, SECTION_CLOCK_TSC, SECTION_COPY_ALL)
 		     :
 		     : SECTION_OPERANDS(s)
 		     : SECTION_CLOBBERS
@@ -64,7 +79,7 @@ back:
 
 static INLINE enum outcome try_discard_given(const struct section *s)
 {
-	__asm__ goto(SECTION_DISCARD(SECTION_CLOCK_GIVEN, SECTION_COPY_ALL)
+	__asm__ goto(SECTION_DISCARD(SECTION_BEGIN, SECTION_CLOCK_GIVEN, SECTION_COPY_ALL)
 		     :
 		     : SECTION_OPERANDS(s), [now] "rm"(s->now)
 		     : SECTION_CLOBBERS
@@ -80,7 +95,7 @@ full:
 
 static INLINE enum outcome try_overwrite_given(const struct section *s)
 {
-	__asm__ goto(SECTION_OVERWRITE(SECTION_CLOCK_GIVEN, SECTION_COPY_ALL)
+	__asm__ goto(SECTION_OVERWRITE(SECTION_BEGIN, SECTION_CLOCK_GIVEN, SECTION_COPY_ALL)
 		     :
 		     : SECTION_OPERANDS(s), [now] "rm"(s->now)
 		     : SECTION_CLOBBERS

@@ -124,9 +124,9 @@ struct ring_view {
 	uint64_t lost_total; /* sum of lost[] */
 };
 
-/* Discard and blocking modes. Cuts a packet at the present position (bounded retries: -EAGAIN if
- * writers kept moving; try later), at most max_len bytes if max_len != 0 — only whole rings can
- * be cut, so max_len is a hint. Returns 1: *ret filled, 0: nothing new. A position that makes no
+/* Discard and blocking modes. Cuts a packet at the present position, all that waits (only there is
+ * a time known that separates what is before from what comes after). Returns 1: *ret filled, 0:
+ * nothing new, -EAGAIN: writers kept moving (bounded retries; try later). A position that makes no
  * sense (backwards, or further than the ring) is survived: counted as CORRUPT and skipped. */
 int ring_take(struct ringset *s, uint32_t ring, struct ring_view *ret);
 /* Gives the space of the last view back to writers and wakes blocked ones. */

@@ -72,6 +72,7 @@ static void make_quick(struct rt_sinks *sinks, const struct rt_set *set)
 	if (set->contexts != 1u << CAIRN_CTX_TID || set->perf_count || !ring_set_is_quick(set->p))
 		return;
 	sinks->quick = set->p;
+	sinks->quick_id = RING_QUICK_ID(sinks->sink[0].id);
 	sinks->quick_max = max < CAIRN_PAYLOAD_MAX ? (uint32_t)max : CAIRN_PAYLOAD_MAX;
 }
 

@@ -404,11 +404,13 @@ void rt_fire(struct cairn_slot *slot, void *payload, uint32_t size, const void *
 		compiler_barrier();
 		sinks = load_acquire(
 			(struct rt_sinks *const *)&slot->sinks); /* pairs with [sinks] in apply.c */
-		done = !sinks ||
-			(sinks->quick && size <= sinks->quick_max &&
-				ring_append_quick(sinks->quick, t->quick_rseq,
-					(uint32_t)t->shown_tid, (uint8_t *)payload - 4, size + 4,
-					sinks->sink[0].id));
+		done = !sinks;
+		if (likely(sinks && sinks->quick && size <= sinks->quick_max)) {
+			struct ring_quick record = {&t->quick_rseq, (const uint32_t *)&t->shown_tid,
+				payload, (uint64_t)size + 4, &sinks->quick_id};
+
+			done = ring_append_quick(sinks->quick, &record);
+		}
 		compiler_barrier();
 		store_release(&t->active, 0);
 		if (likely(done))

@@ -150,6 +150,7 @@ struct rt_sinks {
 	/* Set if the only sink has no context but the tid, and rings for ring_append_quick(), for
 	 * payloads up to quick_max. */
 	const struct ring_set_producer *quick;
+	uint64_t quick_id; /* RING_QUICK_ID of its id */
 	uint32_t quick_max;
 	uint32_t n;
 	struct rt_sink sink[];

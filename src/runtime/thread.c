@@ -18,8 +18,7 @@
 
 __thread struct rt_thread *rt_self __attribute__((tls_model("initial-exec")));
 
-/* Of a thread without: no ring is that of its CPU. Never written: that comes after the look at
- * cpu_id. */
+/* Of threads without: no ring is that of its CPU. They all write rseq_cs, which nobody reads. */
 static struct rseq no_rseq = {.cpu_id = (uint32_t)RSEQ_CPU_ID_UNINITIALIZED};
 
 void rt_thread_forget_regions(struct rt_thread *t)

@@ -129,14 +129,17 @@ static void child_main(bool quick)
 {
 	const struct ring_producer *ring;
 	uint8_t body[BODY + 8];
+	struct rseq *rs = &sh->child_area;
+	uint64_t id = RING_QUICK_ID(1000);
 	uint32_t first;
+	struct ring_quick record = {&rs, &first, body + sizeof(first), BODY, &id};
 
 	make_body(body, true);
 	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
 		_exit(99);
 	__asm__ volatile("int3");
 	memcpy(&first, body, sizeof(first));
-	if (quick && ring_append_quick(set_p, &sh->child_area, first, body, BODY, 1000))
+	if (quick && ring_append_quick(set_p, &record))
 		sh->result = RING_OK;
 	else
 		sh->result = ring_append(set_p, &sh->child_area, body, BODY, 1000, &ring);
