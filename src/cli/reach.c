@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 int reach_exist(const struct command *c, const pid_t *pids, size_t n)
@@ -56,6 +57,15 @@ size_t reach_missing(
 	return missing;
 }
 
+void reach_wait(const struct command *c, struct cairn_control *ctl, const pid_t *pids, size_t n)
+{
+	const struct timespec nap = {.tv_nsec = 20000000};
+
+	for (int ms = 0; ms < REACH_MS && reach_missing(c, ctl, pids, n, false); ms += 20)
+		(void)nanosleep(&nap, NULL); /* cut short by a signal: asked sooner */
+	(void)reach_missing(c, ctl, pids, n, true);
+}
+
 /* ---- marked programs ---- */
 
 /* Whether a note segment holds the note of a module: name "Cairn", type 1 (trace-module.h). */
@@ -100,14 +110,67 @@ static bool is_marked(int fd)
 	return false;
 }
 
-static bool process_is_marked(const char *pid)
+/* One line of /proc/PID/maps: is it code of a marked file? `known` holds what was found out of
+ * files before, by device and inode. */
+static bool mapping_is_marked(const char *pid, const char *line, struct map *known)
 {
+	static const char no, yes;
+	char perms[8], file[64], device[16], path[512], full[600];
+	unsigned long long inode;
+	const void *found;
+	int n;
+
+	if (sscanf(line, "%*s %7s %*s %15s %llu %511[^\n]", perms, device, &inode, path) != 4 ||
+		perms[2] != 'x' || path[0] != '/')
+		return false;
+	n = snprintf(file, sizeof(file), "%s %llu", device, inode);
+	found = map_get(known, file, (size_t)n);
+	if (!found) {
+		(void)snprintf(full, sizeof(full), "/proc/%.20s/root%s", pid, path); /* fits */
+		AUTO(fd) int fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+		found = fd >= 0 && is_marked(fd) ? &yes : &no;
+		(void)map_put(known, file, (size_t)n, (void *)(uintptr_t)found); /* or again */
+	}
+	return found == &yes;
+}
+
+static bool process_is_marked(const char *pid, struct map *known)
+{
+	struct buf maps AUTO(buf) = {0};
 	char path[64];
 
-	(void)snprintf(path, sizeof(path), "/proc/%.20s/exe", pid); /* fits */
-	AUTO(fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	(void)snprintf(path, sizeof(path), "/proc/%.20s/maps", pid); /* fits */
+	if (read_file(path, 16u << 20, &maps) != 0)
+		return false;
+	for (char *line = maps.data, *next; line && *line; line = next) {
+		next = strchr(line, '\n');
+		if (next)
+			*next++ = '\0';
+		if (mapping_is_marked(pid, line, known))
+			return true;
+	}
+	return false;
+}
 
-	return fd >= 0 && is_marked(fd);
+bool reach_is_marked(const char *command)
+{
+	const char *dirs = getenv("PATH");
+	char path[4096];
+
+	for (dirs = strchr(command, '/') || !dirs ? "" : dirs; dirs;) {
+		size_t n = strcspn(dirs, ":");
+
+		if (snprintf(path, sizeof(path), "%.*s%s%s", (int)n, dirs, n ? "/" : "", command) <
+			(int)sizeof(path)) {
+			AUTO(fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+			if (fd >= 0)
+				return is_marked(fd);
+		}
+		dirs = dirs[n] ? dirs + n + 1 : NULL;
+	}
+	return false;
 }
 
 static bool is_listed(const struct cairn_process_info *list, size_t n, pid_t pid)
@@ -124,6 +187,7 @@ void reach_say_others(struct cairn_control *ctl)
 	DIR *proc AUTO(dir) = opendir("/proc");
 	struct cairn_process_info *list;
 	struct buf names AUTO(buf) = {0};
+	struct map known = {0};
 	struct dirent *d;
 	size_t len, missing = 0;
 
@@ -132,12 +196,13 @@ void reach_say_others(struct cairn_control *ctl)
 	while ((d = readdir(proc))) {
 		pid_t pid = (pid_t)atoi(d->d_name);
 
-		if (pid <= 0 || is_listed(list, len, pid) || !process_is_marked(d->d_name))
+		if (pid <= 0 || is_listed(list, len, pid) || !process_is_marked(d->d_name, &known))
 			continue;
 		if (missing++ < SHOWN)
 			buf_printf(&names, "%s%d", missing > 1 ? ", " : "", (int)pid);
 	}
 	cairn_process_list_free(list);
+	map_done(&known);
 	if (missing)
 		say("%zu marked program%s cannot be reached, the runtime is not loaded there: %s%s",
 			missing, missing > 1 ? "s" : "", names.data ? names.data : "",

@@ -5,12 +5,18 @@
 #include "cli/cli.h"
 #include <cairn/session.h>
 
+enum { REACH_MS = 1500 }; /* programs look for new hosts twice a second */
+
 /* Whether all of these processes exist; says which does not. CLI_OK or CLI_FAIL. */
 int reach_exist(const struct command *c, const pid_t *pids, size_t n);
 /* How many of them are not connected to the host (0 if that cannot be told); say: names each. */
 size_t reach_missing(
 	const struct command *c, struct cairn_control *ctl, const pid_t *pids, size_t n, bool say);
-/* Says which running programs are marked, as far as their executables tell, but not connected. */
+/* Is what this command runs (by PATH, as execvp has it) an executable with marks? */
+bool reach_is_marked(const char *command);
+/* Waits until these have had the time to connect, then says which have not. */
+void reach_wait(const struct command *c, struct cairn_control *ctl, const pid_t *pids, size_t n);
+/* Says which running programs are marked, they or a library of theirs, but not connected. */
 void reach_say_others(struct cairn_control *ctl);
 
 #endif

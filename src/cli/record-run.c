@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define SESSION "record"
-enum { STOP_TIMEOUT_MS = 1000, REACH_MS = 1500 };
+enum { STOP_TIMEOUT_MS = 1000 };
 
 struct running {
 	struct record *r;
@@ -271,7 +271,13 @@ static void say_nothing_recorded(const struct running *x)
 	struct cairn_host_info host = {0};
 
 	(void)cairn_host_info(x->ctl, &host, NULL); /* then it says the least */
-	if (!host.joined && r->argv)
+	if (!host.joined && r->argv && reach_is_marked(r->argv[0]))
+		(void)fail_text(r->c,
+			"a static program links the runtime: `pkg-config --libs cairn-rt-static`, or "
+			"-Wl,-u,cairn_rt_register_v1 libcairn-rt.a",
+			"nothing was recorded: '%s' is marked, but did not load the runtime",
+			r->argv[0]);
+	else if (!host.joined && r->argv)
 		(void)fail_text(r->c,
 			"mark it with CAIRN() (see cairn-trace(3)), or add --with libc for what it asks "
 			"of the C library",

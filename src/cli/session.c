@@ -1,5 +1,6 @@
 /* cairn session: commands to a running session host, one verb each. */
 #include "cli/commands.h"
+#include "cli/reach.h"
 #include "cli/recording.h"
 #include <errno.h>
 #include <limits.h>
@@ -197,9 +198,13 @@ static int run_create(const struct command *c, int argc, char **argv)
 	cfg.pids = k.what.pids;
 	cfg.npids = k.what.npids;
 	cfg.ctf_version = k.what.ctf_version;
+	if (reach_exist(c, cfg.pids, cfg.npids) != CLI_OK)
+		return CLI_FAIL;
 	got = cairn_session_create(k.ctl, &cfg, &k.err);
 	if (got < 0)
 		return fail_by(c, got, &k.err);
+	if (cfg.npids)
+		reach_wait(c, k.ctl, cfg.pids, cfg.npids);
 	if (!k.start) {
 		if (k.what.json)
 			out_str(&k.out, "{}\n");

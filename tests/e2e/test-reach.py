@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 
-from cairn import BUILD, CAIRN, main, test, wait_for
+from cairn import BUILD, CAIRN, SOURCE, main, test, wait_for
 
 LOOP = """
 #include <cairn/trace.h>
@@ -47,6 +47,38 @@ def no_host_means_nothing_is_loaded(t):
     assert "dormant" in r.err, r
     r = t.cairn("record", "-o", t.path("all"), "--all", "--duration", "1500ms")
     assert re.search(r"cannot be reached.*\b%d\b" % p.pid, r.err), r
+
+
+@test
+def sessions_say_whom_they_cannot_reach(t):
+    p = looper(t)
+    t.daemon()
+    r = t.cairn("session", "create", "s", "-o", t.trace, "-p", str(p.pid), "--start")
+    assert "%d (p) cannot be reached" % p.pid in r.err, r
+    r = t.cairn("session", "create", "s2", "-o", t.path("t2"), "-p", "4194303", status=1)
+    assert "4194303" in r.err, r
+    assert [s["name"] for s in json.loads(t.cairn("session", "list", "--json").out)] == ["s"]
+
+
+@test
+def marks_in_libraries_are_seen(t):
+    lib = t.write("l.c", '#include <cairn/trace.h>\nvoid f(void) { CAIRN(l, f); }\n')
+    so = t.path("libl.so")
+    t.run(["cc", "-O2", "-fPIC", "-shared", "-I" + SOURCE + "/include", "-o", so, lib])
+    prog = t.write("m.c", '#include <stdio.h>\nvoid f(void);\nint main(void)\n'
+                   '{ puts("ready"); fflush(stdout); f(); getchar(); }\n')
+    t.run(["cc", "-o", t.path("m"), prog, so])
+    p = t.start([t.path("m")], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert p.stdout.readline() == b"ready\n"
+    r = t.cairn("record", "-o", t.path("all"), "--all", "--duration", "2s")
+    assert re.search(r"cannot be reached.*\b%d\b" % p.pid, r.err), r
+
+
+@test
+def static_programs_without_the_runtime(t):
+    prog = t.compile("s", '#include <cairn/trace.h>\nint main(void) { CAIRN(s, e); }', ["-static"])
+    r = t.cairn("record", "-o", t.trace, "--", prog)
+    assert "is marked" in r.err and "cairn-rt-static" in r.err, r
 
 
 @test
