@@ -153,6 +153,7 @@ struct ctfr_event {
 	/* The fields' values, made but for the numbers, if they are nothing but little-endian integers
 	 * of whole bytes one after the other, behind a context of fixed size; else NULL. */
 	struct cairn_value *flat;
+	bool in_row; /* fields are byte-aligned integers and strings alone: ctfr_values_row() */
 	struct ctfr_event *next_pending;
 };
 
@@ -299,6 +300,10 @@ struct cairn_value *ctfr_values_alloc(struct ctfr_values *v, uint32_t n);
 /* Decodes one node; 0, -CTFR_SHORT, -CTFR_BAD or -ENOMEM. */
 int ctfr_value(struct ctfr_cursor *c, const struct ctfr_node *n, struct ctfr_values *mem,
 	struct cairn_value *ret);
+
+/* The fields of such an event, all at once, from p up to end; false: take ctfr_value() instead. */
+bool ctfr_values_row(struct ctfr_cursor *c, const struct ctfr_node *fields, const uint8_t *p,
+	const uint8_t *end, struct cairn_value *ret);
 
 void ctfr_clock_prepare(struct ctfr_clock *k); /* once k->pub is filled */
 /* One INT, ENUM or FLOAT at bit pos of buf, all of it there. */

@@ -303,6 +303,21 @@ static int make_flat(struct ctfr_meta *m, struct ctfr_event *event)
 	return 0;
 }
 
+static bool is_row(const struct ctfr_event *event)
+{
+	const struct ctfr_node *f = event->fields;
+
+	if (!f || event->context || event->stream->context_bytes < 0 || f->align > 8)
+		return false;
+	for (uint32_t i = 0; i < f->nkids; i++) {
+		const struct ctfr_node *k = f->kids[i];
+
+		if (k->align != 8 || (k->pub.kind != CAIRN_TYPE_STRING && !k->simple) || k->be)
+			return false;
+	}
+	return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
+}
+
 int ctfr_program_event(struct ctfr_meta *m, struct ctfr_event *event)
 {
 	struct emitter e = {0};
@@ -318,6 +333,7 @@ int ctfr_program_event(struct ctfr_meta *m, struct ctfr_event *event)
 		emit(&e, event->fields);
 	flush(&e);
 	event->fixed_bytes = -1;
+	event->in_row = is_row(event);
 	if (e.failed)
 		return 0;
 	if (e.nops == 0)

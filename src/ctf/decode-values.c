@@ -228,3 +228,39 @@ int ctfr_value(struct ctfr_cursor *c, const struct ctfr_node *n, struct ctfr_val
 	default: return array_value(c, n, mem, ret);
 	}
 }
+
+bool ctfr_values_row(struct ctfr_cursor *c, const struct ctfr_node *fields, const uint8_t *p,
+	const uint8_t *end, struct cairn_value *ret)
+{
+	for (uint32_t i = 0; i < fields->nkids; i++, ret++) {
+		const struct ctfr_node *n = fields->kids[i];
+		const uint8_t *nul;
+		uint32_t shift;
+		uint64_t v;
+
+		ret->type = &n->pub;
+		ret->name = n->pub.name;
+		ret->count = 0;
+		if (n->simple) {
+			if (end - p < n->bits / 8)
+				return false;
+			memcpy(&v, p, 8); /* a window has CTFR_SLACK bytes more */
+			shift = 64 - n->bits;
+			v <<= shift;
+			ret->kind = n->pub.is_signed ? CAIRN_VALUE_INT : CAIRN_VALUE_UINT;
+			ret->u = n->pub.is_signed ? (uint64_t)((int64_t)v >> shift) : v >> shift;
+			if (n->slot >= 0)
+				c->slots[n->slot] = ret->u;
+			p += n->bits / 8;
+		} else {
+			nul = p < end ? memchr(p, 0, (size_t)(end - p)) : NULL;
+			if (!nul)
+				return false;
+			ret->kind = CAIRN_VALUE_STRING;
+			ret->str = (const char *)p;
+			ret->count = (uint32_t)(nul - p);
+			p = nul + 1;
+		}
+	}
+	return true;
+}

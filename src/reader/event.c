@@ -67,6 +67,23 @@ static const struct cairn_value *flat_values(const struct stream *s)
 	return v;
 }
 
+/* Fields without anything to look up: nothing to walk. */
+static bool row_values(struct stream *s)
+{
+	const struct ctfr_event *e = s->event_cls;
+	const uint8_t *begin = s->c.buf + s->context_at / 8 + s->cls->context_bytes;
+	struct cairn_value *all;
+
+	if (!e->in_row || s->context_at % 8)
+		return false;
+	all = ctfr_values_alloc(&s->fields_mem, MAX(e->fields->nkids, 1u));
+	if (!all || !ctfr_values_row(&s->c, e->fields, begin, s->c.buf + s->c.pos / 8, all))
+		return false;
+	s->fields = all;
+	s->nfields = e->fields->nkids;
+	return true;
+}
+
 const struct cairn_value *cairn_event_fields(const struct cairn_event *ev, size_t *ret_n)
 {
 	struct stream *s = stream_of(ev);
@@ -77,13 +94,18 @@ const struct cairn_value *cairn_event_fields(const struct cairn_event *ev, size_
 		return flat_values(s);
 	}
 	if (!s->fields_done) {
-		struct ctfr_cursor c = cursor_at(s, s->context_at);
+		struct ctfr_cursor c;
 		struct cairn_value v;
 
 		s->fields_done = true;
 		s->fields = NULL;
 		s->nfields = 0;
 		ctfr_values_reset(&s->fields_mem);
+		if (row_values(s)) {
+			*ret_n = s->nfields;
+			return s->fields;
+		}
+		c = cursor_at(s, s->context_at);
 		if (n && go_to_fields(s, &c) == 0 && ctfr_value(&c, n, &s->fields_mem, &v) == 0) {
 			s->fields = v.members;
 			s->nfields = v.count;

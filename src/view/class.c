@@ -99,6 +99,12 @@ static void class_text(
 	}
 }
 
+static bool is_decimal(const struct cairn_type *t)
+{
+	return t->kind == CAIRN_TYPE_INT && t->bits <= 64 && !t->is_text &&
+		(t->base == 10 || t->base == 0);
+}
+
 /* "name=" and a decimal number each, nothing else: line_plain() may write it. */
 static bool is_plain(
 	const struct view *v, const struct view_class *c, const struct cairn_event_class *cls)
@@ -106,13 +112,9 @@ static bool is_plain(
 	if (v->style != VIEW_TRACE || c->is_log || c->more_contexts ||
 		c->text.len + (size_t)c->nfields * 20 > PLAIN_MAX)
 		return false;
-	for (uint32_t i = 0; i < c->nfields; i++) {
-		const struct cairn_type *t = cls->fields->members[i];
-
-		if (t->kind != CAIRN_TYPE_INT || t->bits > 64 || t->is_text ||
-			(t->base != 10 && t->base != 0))
+	for (uint32_t i = 0; i < c->nfields; i++)
+		if (!is_decimal(cls->fields->members[i]))
 			return false;
-	}
 	return true;
 }
 
@@ -157,9 +159,10 @@ static int class_make(
 		view_class_free(c);
 		return -ENOMEM;
 	}
-	c->name = (struct piece){c->text.data, (uint32_t)at[0]};
+	c->name = (struct piece){c->text.data, (uint32_t)at[0], false};
 	for (uint32_t i = 0; i < c->nfields; i++)
-		c->fields[i] = (struct piece){c->text.data + at[i], (uint32_t)(at[i + 1] - at[i])};
+		c->fields[i] = (struct piece){c->text.data + at[i], (uint32_t)(at[i + 1] - at[i]),
+			is_decimal(cls->fields->members[i])};
 	*ret = c;
 	return 0;
 }

@@ -92,11 +92,12 @@ static void second_make(struct view *v, int64_t second)
 	int n;
 
 	v->second = second;
-	if (v->time == VIEW_TIME_DATE && localtime_r(&t, &tm))
+	if (v->style != VIEW_JSON && v->time == VIEW_TIME_DATE && localtime_r(&t, &tm))
 		n = snprintf(v->second_text, sizeof(v->second_text), "%02d:%02d:%02d.", tm.tm_hour,
 			tm.tm_min, tm.tm_sec);
 	else
-		n = snprintf(v->second_text, sizeof(v->second_text), "%5lld.", (long long)second);
+		n = snprintf(v->second_text, sizeof(v->second_text),
+			v->style == VIEW_JSON ? "%lld" : "%5lld.", (long long)second);
 	v->second_len = (uint32_t)n;
 }
 
@@ -169,6 +170,24 @@ static inline char *put_piece(char *p, const struct piece *piece)
 	return p + piece->len;
 }
 
+static inline void out_piece(struct out *o, const struct piece *piece)
+{
+	if (piece->len <= PIECE_PAD)
+		out_wrote(o, put_piece(out_room(o), piece));
+	else
+		out_bytes(o, piece->text, piece->len);
+}
+
+static inline void out_integer(struct out *o, const struct cairn_value *v)
+{
+	char *p = out_room(o);
+	bool minus = v->kind == CAIRN_VALUE_INT && v->i < 0;
+
+	if (minus)
+		*p++ = '-';
+	out_wrote(o, put_u64(p, minus ? 0 - v->u : v->u));
+}
+
 static void line_plain(struct view *v, const struct view_class *c, const struct cairn_event *ev)
 {
 	const struct view_prefix *prefix = prefix_of(v, c, ev);
@@ -215,7 +234,7 @@ static void line_trace(struct view *v, const struct view_class *c, const struct 
 	*p++ = ':';
 	*p++ = ' ';
 	out_wrote(o, p);
-	out_bytes(o, c->name.text, c->name.len);
+	out_piece(o, &c->name);
 	if (c->is_log) {
 		out_char(o, ' ');
 		message(o, ev, false);
@@ -225,8 +244,11 @@ static void line_trace(struct view *v, const struct view_class *c, const struct 
 		for (size_t i = 0; i < n; i++) {
 			if (!c->fields[i].len)
 				continue;
-			out_bytes(o, c->fields[i].text, c->fields[i].len);
-			value_text(o, &fields[i]);
+			out_piece(o, &c->fields[i]);
+			if (c->fields[i].decimal)
+				out_integer(o, &fields[i]);
+			else
+				value_text(o, &fields[i]);
 		}
 	}
 	if (c->more_contexts)
@@ -358,25 +380,51 @@ static void number_or_null(struct out *o, const char *key, int64_t n)
 		out_str(o, "null");
 }
 
-static void line_json(struct view *v, const struct view_class *c, const struct cairn_event *ev)
+/* Its thread's part: the same for each event of a thread, unless contexts say more. */
+static void json_thread(struct view *v, const struct view_class *c, const struct cairn_event *ev)
 {
-	struct out *o = v->out;
-	const struct cairn_value *values;
-	int64_t tid = cairn_event_tid(ev), pid = cairn_event_pid(ev);
+	int64_t tid = cairn_event_tid(ev), pid;
+	struct view_prefix *p = &v->prefixes[(uint64_t)tid % VIEW_PREFIXES];
+	bool same = !c->has_comm && !c->more_contexts;
 	char comm[THREAD_COMM + 1];
-	size_t n;
+	struct out *o = v->out;
+	size_t begin;
 
-	out_str(o, "{\"time_ns\":");
-	out_i64(o, ev->time_ns);
-	number_or_null(o, ",\"cpu\":", ev->cpu);
-	out_bytes(o, c->name.text, c->name.len);
+	if (same && p->len && p->tid == tid) {
+		out_bytes(o, p->text, p->len);
+		return;
+	}
+	(void)out_room(o); /* so that what follows is not cut in two */
+	begin = o->len;
 	number_or_null(o, ",\"tid\":", tid);
+	pid = cairn_event_pid(ev);
 	if (pid >= 0)
 		number_or_null(o, ",\"pid\":", pid);
 	if (threads_comm(&v->threads, ev, tid, comm)) {
 		out_str(o, ",\"comm\":");
 		out_json(o, comm, strlen(comm));
 	}
+	if (same && pid < 0 && o->len - begin <= sizeof(p->text)) {
+		p->tid = tid;
+		p->len = (uint32_t)(o->len - begin);
+		memcpy(p->text, o->data + begin, p->len);
+	}
+}
+
+static void line_json(struct view *v, const struct view_class *c, const struct cairn_event *ev)
+{
+	struct out *o = v->out;
+	const struct cairn_value *values;
+	size_t n;
+
+	out_str(o, "{\"time_ns\":");
+	if (ev->time_ns >= 1000000000)
+		out_wrote(o, put_time(v, out_room(o), ev->time_ns));
+	else
+		out_i64(o, ev->time_ns);
+	number_or_null(o, ",\"cpu\":", ev->cpu);
+	out_piece(o, &c->name);
+	json_thread(v, c, ev);
 	if (c->is_log) {
 		out_str(o, ",\"message\":");
 		message(o, ev, true);
@@ -387,11 +435,14 @@ static void line_json(struct view *v, const struct view_class *c, const struct c
 	for (size_t i = 0; i < n; i++) {
 		if (!c->fields[i].len)
 			continue;
-		out_bytes(o, c->fields[i].text, c->fields[i].len);
-		value_json(o, &values[i]);
+		out_piece(o, &c->fields[i]);
+		if (c->fields[i].decimal)
+			out_integer(o, &values[i]);
+		else
+			value_json(o, &values[i]);
 	}
 	out_char(o, '}');
-	values = cairn_event_contexts(ev, &n);
+	values = c->more_contexts ? cairn_event_contexts(ev, &n) : NULL;
 	if (values)
 		json_contexts(o, values, n);
 	out_str(o, ev->flags & CAIRN_EVENT_LATE ? ",\"late\":true}\n" : "}\n");

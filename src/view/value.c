@@ -96,11 +96,23 @@ static void quoted(struct out *o, const char *s, size_t n, bool letters)
 	out_char(o, '"');
 }
 
+static inline bool is_word(char c)
+{
+	return c > ' ' && c < 0x7f && c != '"' && c != '\\';
+}
+
 /* A string as it is when it is one plain word, else quoted. */
 static void string(struct out *o, const char *s, size_t n)
 {
+	char *p = out_room(o);
 	size_t i = 0;
 
+	for (; i < n && i < OUT_ROOM && is_word(s[i]); i++)
+		p[i] = s[i];
+	if (i == n && n) {
+		out_wrote(o, p + n);
+		return;
+	}
 	while (i < n && s[i] != ' ' && s[i] != '"' && s[i] != '\\')
 		i++;
 	if (i == n && n)

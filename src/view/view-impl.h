@@ -9,6 +9,7 @@
 struct piece { /* text with its length */
 	char *text; /* owned by the class's buffer */
 	uint32_t len; /* of a field, 0: not shown */
+	bool decimal; /* of a field: an integer shown as decimal digits alone */
 };
 
 struct view_class {

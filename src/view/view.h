@@ -63,7 +63,7 @@ struct view_prefix { /* "comm-tid [cpu] ", made once for a thread on a CPU */
 	int32_t cpu;
 	uint32_t len; /* 0: empty slot */
 	char comm[THREAD_COMM + 1]; /* what it was made with; "" if not known */
-	char text[110];
+	char text[160];
 };
 
 struct view {
