@@ -232,7 +232,8 @@ struct cairn_loss {
 
 enum cairn_notice_kind {
 	CAIRN_NOTICE_CUT = 1, /* the last packet of a file is not whole; what is there was read */
-	CAIRN_NOTICE_DAMAGED = 2, /* a packet makes no sense; the rest of its file is not read */
+	CAIRN_NOTICE_DAMAGED =
+		2, /* a packet makes no sense (the rest of its file is not read), or a whole trace */
 	CAIRN_NOTICE_METADATA = 3, /* metadata that was not understood and not needed */
 };
 

@@ -145,6 +145,8 @@ struct cairn_reader {
 	uint64_t last_change_ns, last_refresh_ns; /* follow; CLOCK_MONOTONIC */
 	struct cairn_notice notice; /* of the metadata */
 	bool has_notice;
+	struct cairn_notice *left_out; /* owned: of traces that cannot be read */
+	size_t nleft_out, left_out_cap, left_out_given;
 	int failed;
 };
 

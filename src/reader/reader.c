@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -151,17 +152,34 @@ static int seek_all(struct cairn_reader *r, int64_t time_ns)
 	return 0;
 }
 
+/* The others are read: what is wrong with these is said as such. */
+static void say_left_out(struct cairn_reader *r)
+{
+	for (size_t i = 0; i < r->nleft_out; i++) {
+		struct cairn_error *e = &r->left_out[i].error;
+		struct cairn_error why = *e;
+
+		(void)snprintf(e->message, sizeof(e->message), "this trace is left out: %.200s",
+			why.message); /* cut if too long */
+	}
+}
+
 static int open_paths(struct cairn_reader *r, struct error *err)
 {
 	int e = reader_discover(r, err);
 
 	if (e < 0)
 		return e;
+	if (!r->traces && r->nleft_out) {
+		memcpy(err, &r->left_out[0].error, sizeof(*err));
+		return -EINVAL;
+	}
 	if (!r->traces && !r->follow) {
 		error_set(err, -ENOENT, "no trace here: no directory with a metadata file");
 		error_where(err, "%s", r->paths[0]);
 		return -ENOENT;
 	}
+	say_left_out(r);
 	r->nheap = 0; /* files found later may have come first in their streams */
 	for (size_t i = 0; i < r->nstreams; i++)
 		heap_push(r, r->streams[i]);
@@ -224,6 +242,7 @@ void cairn_reader_free(struct cairn_reader *r)
 	free(r->paths);
 	free(r->streams);
 	free(r->heap);
+	free(r->left_out);
 	pipe_done(r);
 	free(r);
 }
@@ -382,6 +401,11 @@ int cairn_reader_next(struct cairn_reader *r, struct cairn_item *ret_item, struc
 		r->has_notice = false;
 		ret_item->kind = CAIRN_ITEM_NOTICE;
 		ret_item->notice = &r->notice;
+		return 1;
+	}
+	if (r->left_out_given < r->nleft_out) {
+		ret_item->kind = CAIRN_ITEM_NOTICE;
+		ret_item->notice = &r->left_out[r->left_out_given++];
 		return 1;
 	}
 	if (s) {

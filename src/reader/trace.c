@@ -297,6 +297,21 @@ static bool has_metadata(const char *dir)
 	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
 }
 
+/* A trace that cannot be read does not keep one from the others: each is said as a notice, and
+ * all fails only if no other trace is found (open_paths()). */
+static int leave_out(struct cairn_reader *r, struct trace *t, struct error *err)
+{
+	struct cairn_notice *slot = VEC_ADD(r->left_out, r->nleft_out, r->left_out_cap);
+
+	trace_free(t);
+	if (!slot)
+		return -ENOMEM;
+	*slot = (struct cairn_notice){.kind = CAIRN_NOTICE_DAMAGED};
+	memcpy(&slot->error, err, sizeof(*err));
+	memset(err, 0, sizeof(*err));
+	return 0;
+}
+
 static int look_at_trace(
 	struct cairn_reader *r, const char *dir, struct dirent **names, int n, struct error *err)
 {
@@ -314,6 +329,8 @@ static int look_at_trace(
 		t->dev = st.st_dev;
 		t->ino = st.st_ino;
 		e = load_metadata(r, t, err);
+		if (e < 0 && e != -ENOMEM && !r->follow)
+			return leave_out(r, t, err);
 		if (e < 0 || (r->follow && !t->meta.has_trace)) {
 			trace_free(t);
 			return e < 0 ? e : 0; /* its metadata is at its beginning: later */
