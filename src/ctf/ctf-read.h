@@ -1,4 +1,4 @@
-/* Reading CTF 1.8: the metadata language (TSDL), and the plans by which packets are decoded.
+/* Reading CTF: the metadata of 1.8 (TSDL) and of 2 (JSON), and the plans by which packets are decoded.
  *
  * The way of a trace's description:
  *
@@ -36,6 +36,25 @@
 
 enum ctfr_order { CTFR_NATIVE, CTFR_LE, CTFR_BE };
 
+/* What a field of a packet's header or context, or of an event's header, means. */
+enum ctfr_role {
+	CTFR_ROLE_NONE,
+	CTFR_ROLE_MAGIC,
+	CTFR_ROLE_UUID,
+	CTFR_ROLE_STREAM_ID,
+	CTFR_ROLE_INSTANCE_ID,
+	CTFR_ROLE_PACKET_SIZE,
+	CTFR_ROLE_CONTENT_SIZE,
+	CTFR_ROLE_TIME_BEGIN,
+	CTFR_ROLE_TIME_END,
+	CTFR_ROLE_DISCARDED,
+	CTFR_ROLE_SEQ_NUM,
+	CTFR_ROLE_CPU,
+	CTFR_ROLE_EVENT_ID,
+	CTFR_ROLE_TIME, /* of the event */
+	CTFR_ROLES,
+};
+
 struct ctfr_path { /* "a.b.c" */
 	const char **names;
 	uint32_t n;
@@ -63,29 +82,12 @@ struct ctfr_type {
 	struct ctfr_member *members; /* STRUCT, VARIANT */
 	size_t nmembers, members_cap;
 	uint64_t length; /* ARRAY */
+	enum ctfr_role role; /* CTF 2: said; CTF 1.8 goes by names */
+	bool own_ranges; /* VARIANT of CTF 2: labels say which values select which member */
 	struct ctfr_path *path; /* SEQUENCE: length; VARIANT: tag (NULL: not yet) */
 };
 
 /* ---- nodes: types in their place ---- */
-
-/* What a field of a packet's header or context, or of an event's header, means. */
-enum ctfr_role {
-	CTFR_ROLE_NONE,
-	CTFR_ROLE_MAGIC,
-	CTFR_ROLE_UUID,
-	CTFR_ROLE_STREAM_ID,
-	CTFR_ROLE_INSTANCE_ID,
-	CTFR_ROLE_PACKET_SIZE,
-	CTFR_ROLE_CONTENT_SIZE,
-	CTFR_ROLE_TIME_BEGIN,
-	CTFR_ROLE_TIME_END,
-	CTFR_ROLE_DISCARDED,
-	CTFR_ROLE_SEQ_NUM,
-	CTFR_ROLE_CPU,
-	CTFR_ROLE_EVENT_ID,
-	CTFR_ROLE_TIME, /* of the event */
-	CTFR_ROLES,
-};
 
 struct ctfr_option { /* of a variant: tag in first..last selects kid */
 	int64_t first, last;
@@ -203,6 +205,7 @@ struct ctfr_meta {
 	uint32_t line, column; /* where `parsed` is */
 	enum ctfr_order order; /* CTFR_NATIVE until the trace block came */
 	bool has_trace, has_uuid;
+	bool is_json; /* CTF 2 */
 	bool broken; /* a declaration was wrong */
 	uint8_t uuid[16];
 	struct ctfr_scope *root;
@@ -234,6 +237,8 @@ void ctfr_meta_done(struct ctfr_meta *m);
  * incomplete one at the end is an error (the rest stands all the same). 0 or -EINVAL (err.where
  * "NAME:LINE:COLUMN"), -ENOMEM, -EFBIG. After an error in a declaration, only ctfr_meta_done(). */
 int ctfr_meta_feed(struct ctfr_meta *m, const char *text, size_t n, bool final, struct error *err);
+/* CTF 2 (json-meta.c): parses the whole fragments of m->text; ctfr_meta_feed() calls it. */
+int ctfr_json_parse(struct ctfr_meta *m, bool final, struct error *err);
 /* true if text is left that is no complete declaration */
 bool ctfr_meta_is_cut(const struct ctfr_meta *m);
 

@@ -211,9 +211,10 @@ static int build_element(struct planner *p, const struct ctfr_type *t, struct ct
 static int build_options(struct planner *p, const struct ctfr_path *path,
 	const struct ctfr_node *tag, struct ctfr_node *n)
 {
-	size_t nlabels = tag->pub.nlabels;
+	const struct cairn_label *labels = n->type->own_ranges ? n->type->labels : tag->pub.labels;
+	size_t nlabels = n->type->own_ranges ? n->type->nlabels : tag->pub.nlabels;
 
-	if (tag->pub.kind != CAIRN_TYPE_ENUM)
+	if (tag->pub.kind != CAIRN_TYPE_ENUM && !n->type->own_ranges)
 		return bad_path(p, path, "is a tag, so it must be an enum");
 	n->options = arena_alloc(&p->m->arena, (nlabels + 1) * sizeof(*n->options));
 	if (!n->options)
@@ -223,13 +224,13 @@ static int build_options(struct planner *p, const struct ctfr_path *path,
 		return bad_path(p, path, "has too many labels");
 	n->tag_unsigned = !tag->pub.is_signed;
 	for (size_t i = 0; i < nlabels; i++) {
-		const struct ctfr_node *kid = kid_called(n, tag->pub.labels[i].name);
+		const struct ctfr_node *kid = kid_called(n, labels[i].name);
 
 		for (uint32_t k = 0; kid && k < n->nkids; k++) {
 			if (n->kids[k] != kid)
 				continue;
-			n->options[n->noptions++] = (struct ctfr_option){
-				tag->pub.labels[i].first, tag->pub.labels[i].last, k};
+			n->options[n->noptions++] =
+				(struct ctfr_option){labels[i].first, labels[i].last, k};
 			break;
 		}
 	}
@@ -330,6 +331,7 @@ static int build(
 		.be = big,
 		.slot = -1,
 		.ref = -1,
+		.role = t->role,
 		.type = t};
 	n->pub = (struct cairn_type){.kind = t->kind,
 		.name = name ? ctfr_shown(name) : NULL,
@@ -400,7 +402,8 @@ static void mark_context(const struct ctfr_meta *m, struct ctfr_stream *s)
 		struct ctfr_node *k = s->packet_context->kids[i];
 
 		for (size_t j = 0; is_scalar(k) && j < ARRAY_SIZE(context_roles); j++)
-			if (strcmp(k->raw_name, context_roles[j].name) == 0)
+			if (strcmp(k->raw_name, context_roles[j].name) == 0 &&
+				(!m->is_json || context_roles[j].role == CTFR_ROLE_CPU))
 				k->role = context_roles[j].role;
 		if (k->role == CTFR_ROLE_TIME_BEGIN && k->type->clock)
 			s->clock = clock_called(m, k->type->clock);
@@ -422,7 +425,10 @@ static void mark_header(
 		}
 		const char *clock = k->pub.kind == CAIRN_TYPE_INT ? k->type->clock : NULL;
 
-		if (strcmp(k->raw_name, "id") == 0) {
+		if (m->is_json) {
+			if (k->role == CTFR_ROLE_EVENT_ID)
+				s->id_bits = MAX(s->id_bits, k->bits);
+		} else if (strcmp(k->raw_name, "id") == 0) {
 			k->role = CTFR_ROLE_EVENT_ID;
 			s->id_bits = MAX(s->id_bits, k->bits);
 		} else if (clock) {
@@ -473,6 +479,8 @@ int ctfr_plan_trace(struct ctfr_meta *m, struct error *err)
 	if (m->packet_header || !m->packet_header_type)
 		return 0;
 	r = build_root(&p, ROOT_PACKET_HEADER, m->packet_header_type, &m->packet_header);
+	if (m->is_json)
+		return r;
 	for (uint32_t i = 0; r == 0 && i < m->packet_header->nkids; i++) {
 		struct ctfr_node *k = m->packet_header->kids[i];
 		bool uuid = strcmp(k->raw_name, "uuid") == 0;

@@ -464,6 +464,19 @@ bool ctfr_meta_is_cut(const struct ctfr_meta *m)
 	return m->parsed < m->text.len;
 }
 
+static int finish(struct ctfr_meta *m, bool final, struct error *err)
+{
+	int r = plan_new(m, err);
+
+	if (r == 0 && final)
+		r = settle(m, err);
+	if (r == 0 && final && ctfr_meta_is_cut(m)) {
+		r = error_set(err, -EINVAL, "the metadata ends inside a declaration");
+		error_where(err, "%s:%u:%u", m->name, m->line, m->column);
+	}
+	return r;
+}
+
 int ctfr_meta_feed(struct ctfr_meta *m, const char *text, size_t n, bool final, struct error *err)
 {
 	struct tsdl p = {.meta = m, .err = err, .line = m->line, .column = m->column};
@@ -472,12 +485,8 @@ int ctfr_meta_feed(struct ctfr_meta *m, const char *text, size_t n, bool final, 
 
 	if (m->broken)
 		return error_set(err, -EINVAL, "the metadata has an error");
-	if (n && m->text.len == 0 && text[0] == '\x1e') { /* a JSON text sequence */
-		m->broken = true;
-		(void)error_set(err, -EINVAL, "the metadata is CTF 2, which is not read here");
-		error_hint(err, "read it with babeltrace2 2.1 or later, or record CTF 1.8");
-		return -EINVAL;
-	}
+	if (n && m->text.len == 0)
+		m->is_json = text[0] == '\x1e'; /* a JSON text sequence */
 	if (m->text.len + n > CTFR_MAX_META)
 		return error_set(
 			err, -EFBIG, "the metadata is larger than %u MiB", CTFR_MAX_META >> 20);
@@ -493,6 +502,10 @@ int ctfr_meta_feed(struct ctfr_meta *m, const char *text, size_t n, bool final, 
 	buf_add(&m->text, text, n);
 	if (m->text.err)
 		return error_set(err, -ENOMEM, "no memory for the metadata");
+	if (m->is_json) {
+		r = ctfr_json_parse(m, final, err);
+		return r < 0 ? r : finish(m, final, err);
+	}
 	p.at = m->text.data + m->parsed;
 	for (;;) {
 		const char *begin = p.at;
@@ -518,12 +531,5 @@ int ctfr_meta_feed(struct ctfr_meta *m, const char *text, size_t n, bool final, 
 	}
 	if (blank && final)
 		m->parsed = m->text.len;
-	r = plan_new(m, err);
-	if (r == 0 && final)
-		r = settle(m, err);
-	if (r == 0 && final && ctfr_meta_is_cut(m)) {
-		r = error_set(err, -EINVAL, "the metadata ends inside a declaration");
-		error_where(err, "%s:%u:%u", m->name, m->line, m->column);
-	}
-	return r;
+	return finish(m, final, err);
 }
