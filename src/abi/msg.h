@@ -97,7 +97,8 @@ struct cairn_msg_event {
 };
 
 struct cairn_msg_ringset {
-	uint32_t ringset; /* host's number of it, unique per connection */
+	uint32_t
+		ringset; /* host's number of it, unique in the host: fork children name it by that */
 	uint32_t kind; /* enum cairn_ring_kind, as in its header */
 	uint64_t bytes; /* of the whole memfd */
 	uint64_t session_id; /* as in its header */

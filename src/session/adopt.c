@@ -147,7 +147,7 @@ static int session_for(struct conn *c, const struct ringset *rs, struct session 
 	return 0;
 }
 
-static int adopt(struct conn *c, int fd, struct rset **ret)
+static int adopt(struct conn *c, int fd, uint32_t number, struct rset **ret)
 {
 	struct domain_key key;
 	struct ringset *rs = NULL;
@@ -162,27 +162,19 @@ static int adopt(struct conn *c, int fd, struct rset **ret)
 		r = rset_adopt(s, ringset_hdr(rs)->channel_id, rs, &key, ret);
 	if (r < 0)
 		ringset_free(rs);
+	else
+		(*ret)->number = number;
 	return r;
 }
 
-/* A fork child that closed the memfd names the ring set as its parent does. */
-static struct rset *find_parents(const struct conn *c, const struct cairn_msg_ringset *m)
+/* A fork child has no descriptor of the sets that it inherited: it names them. */
+static struct rset *find_by_number(struct cairn_host *h, const struct cairn_msg_ringset *m)
 {
-	for (size_t i = 0; i < c->host->nconns; i++) {
-		const struct conn *p = c->host->conns[i];
+	const struct session *s = session_by_id(h, m->session_id);
 
-		if (p->uid != c->uid || p->hello.pidns != c->hello.pidns ||
-			p->hello.pid != c->hello.ppid || !(c->hello.flags & CAIRN_HELLO_FORKED))
-			continue;
-		for (struct attach *at = p->attached; at; at = at->next) {
-			for (size_t ch = 0; ch < at->nchannels; ch++) {
-				if (at->channels[ch].percpu_number == m->ringset)
-					return at->channels[ch].percpu;
-				if (at->channels[ch].solo_number == m->ringset)
-					return at->channels[ch].solo;
-			}
-		}
-	}
+	for (size_t i = 0; s && i < s->nrsets; i++)
+		if (s->rsets[i]->number == m->ringset)
+			return s->rsets[i];
 	return NULL;
 }
 
@@ -219,15 +211,13 @@ static int affirm(struct conn *c, struct rset *r, const struct cairn_msg_ringset
 
 int program_have(struct conn *c, const struct cairn_msg_ringset *m, int fd)
 {
-	struct rset *r = fd >= 0 ? find_by_inode(c->host, fd) : find_parents(c, m);
+	struct rset *r = fd >= 0 ? find_by_inode(c->host, fd) : find_by_number(c->host, m);
 	int rc = 0;
 
-	if (m->ringset < UINT32_MAX / 2)
-		c->next_ringset = MAX(c->next_ringset, m->ringset + 1);
 	if (r && r->key.uid != c->uid) /* rings of another user cannot be had by right */
 		rc = -EPERM;
 	else if (!r && fd >= 0)
-		rc = adopt(c, take_fd(&fd), &r);
+		rc = adopt(c, take_fd(&fd), m->ringset, &r);
 	auto_fd(&fd);
 	if (rc < 0 || !r) {
 		host_say(c->host, "rings that process %d (%s) kept cannot be taken over: %s",

@@ -50,7 +50,6 @@ static struct conn *conn_new(struct cairn_host *h, int fd)
 	*at = c;
 	c->host = h;
 	c->fd = fd;
-	c->next_ringset = 1;
 	c->out_last = &c->out_first;
 	return c;
 }

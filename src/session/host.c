@@ -153,6 +153,7 @@ int cairn_host_new(const struct cairn_host_options *opts, struct cairn_host **re
 	h->uid = geteuid();
 	h->nrings = possible_cpus();
 	h->next_session_id = now_ns(CLOCK_REALTIME) << 8; /* unlike that of any other host */
+	h->next_ringset = (uint32_t)(now_ns(CLOCK_REALTIME) / 1000 * 2654435761u) >> 2 | 1;
 	h->next_look_ns = UINT64_MAX;
 	clock_init(h);
 	r = copy_options(h, &o);

@@ -372,7 +372,7 @@ static int send_ringset(struct attach *at, unsigned channel, bool solo, struct c
 	struct conn *c = at->conn;
 	struct error err = {0};
 	struct rset *r = NULL;
-	struct cairn_msg_ringset msg = {.ringset = c->next_ringset};
+	struct cairn_msg_ringset msg = {0};
 	int rc = rset_get(at->session, channel, c, solo, &r, &err);
 
 	if (rc < 0) {
@@ -380,13 +380,13 @@ static int send_ringset(struct attach *at, unsigned channel, bool solo, struct c
 			c->hello.comm, err.message, *err.hint ? " — " : "", err.hint);
 		return rc;
 	}
+	msg.ringset = r->number;
 	msg.kind = solo ? CAIRN_RING_SOLO : CAIRN_RING_PERCPU;
 	msg.bytes = ringset_bytes(r->rs);
 	msg.session_id = at->session->id;
 	rc = conn_ask(c, CAIRN_MSG_RINGSET, &msg, sizeof(msg), r, msg.ringset, cmd);
 	if (rc < 0)
 		return rc;
-	c->next_ringset++;
 	r->users++;
 	r->idle_since_ns = 0;
 	at->session->busy_ns = now_ns(CLOCK_MONOTONIC); /* events are to be expected */

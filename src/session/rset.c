@@ -70,6 +70,7 @@ static int rset_add(struct session *s, unsigned channel, struct ringset *rs,
 	r->session = s;
 	r->channel = channel;
 	r->domain_id = domain_id;
+	r->number = s->host->next_ringset++;
 	r->key = *key;
 	r->rs = rs;
 	*ret = r;

@@ -129,7 +129,6 @@ struct conn {
 	/* programs */
 	struct cairn_msg_hello hello;
 	pid_t wanted_root; /* first ancestor (or itself) seen by the host; 0: unknown */
-	uint32_t next_ringset;
 	struct pevent *events; /* owned vector */
 	size_t nevents, cevents;
 	struct map event_by_number; /* u32 -> index + 1 */
@@ -307,6 +306,9 @@ struct rset {
 	struct session *session; /* borrowed; NULL once the session forgot it */
 	unsigned channel;
 	uint32_t domain_id;
+	uint32_t
+		number; /* what programs call it: one number in the host, so that a fork child can name
+			  * a set whatever became of its parent */
 	struct domain_key key;
 	struct ringset *rs; /* owned */
 	unsigned users; /* programs attached */
@@ -471,6 +473,7 @@ struct cairn_host {
 	struct session **sessions; /* owned vector */
 	size_t nsessions, csessions;
 	uint64_t next_session_id;
+	uint32_t next_ringset; /* begins anywhere: programs may bring numbers of a dead host */
 	struct map classes; /* key -> struct eclass * */
 	struct eclass *thread_class; /* of the event by which threads introduce themselves */
 	struct command *commands; /* owned list */

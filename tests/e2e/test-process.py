@@ -142,6 +142,38 @@ int main(void)
 
 
 @test
+def orphans(t):
+    """Children whose parents end before anybody heard of either."""
+    prog = t.compile("p", """
+#include <cairn/trace.h>
+#include <unistd.h>
+int main(void)
+{
+	int fds[2];
+	char c;
+	if (pipe(fds)) return 1;
+	CAIRN(o, main);
+	for (int i = 0; i < 60; i++)
+		if (!fork()) {
+			if (fork()) _exit(0);
+			if (fork()) _exit(0);
+			for (int k = 0; k < 50; k++) { CAIRN(o, child, i, k); usleep(200); }
+			_exit(0);
+		}
+	close(fds[1]);
+	return read(fds[0], &c, 1); /* ends when all have ended */
+}
+""")
+    r = t.record([prog], "--ring-size", "4M")
+    assert "taken over" not in r.err, r
+    got = per_thread([e for e in t.events() if e["event"] == "child"], "k")
+    assert len(got) == 60, len(got)
+    for tid, ks in got.items():
+        assert ks == list(range(50)), (tid, ks)
+    assert not t.lost(), t.lost()
+
+
+@test
 def daemonised(t):
     prog = t.compile("p", PRE + """
 int main(int argc, char **argv)
