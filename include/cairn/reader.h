@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reading traces: any CTF 1.8 trace (Cairn's, LTTng's, barectf's, ...) as one stream of events in
+ * Reading traces: any CTF 1.8 or CTF 2 trace (Cairn's, LTTng's, barectf's, ...) as one stream of events in
  * time order.
  *
  *	struct cairn_reader *r;

@@ -39,8 +39,8 @@ const struct command command_print = {
 	.summary = "print the events of a trace",
 	.usage = "[OPTION...] DIR...\n[OPTION...] -",
 	.options = options,
-	.notes = "DIR is any CTF 1.8 trace (Cairn's, LTTng's...); several are merged by time. '-'\n"
-		 "reads what `cairn record -o -` writes.\n\n"
+	.notes = "DIR is any trace in CTF 1.8 or 2 (Cairn's, LTTng's...); several are merged by\n"
+		 "time. '-' reads what `cairn record -o -` writes.\n\n"
 		 "examples:\n"
 		 "  cairn print -e 'libc:*' -p python3 trace | less\n"
 		 "  cairn print --since +2s --until +3s trace\n"

@@ -210,6 +210,18 @@ static void mappings(struct json_parse *p, json *all, struct ctfr_type *t)
 	}
 }
 
+/* A boolean is shown as Cairn's CTF 1.8 has it: by label. All but zero is true. */
+static void truth(struct json_parse *p, struct ctfr_type *t)
+{
+	t->labels = alloc(p, 2 * sizeof(*t->labels));
+	if (!t->labels)
+		return;
+	t->kind = CAIRN_TYPE_ENUM;
+	t->labels[0] = (struct cairn_label){.name = "false"};
+	t->labels[1] = (struct cairn_label){.name = "true", .first = 1, .last = -1};
+	t->nlabels = 2;
+}
+
 static struct ctfr_type *number(struct json_parse *p, json *o, const char *kind)
 {
 	bool is_float = strstr(kind, "floating") != NULL;
@@ -235,7 +247,9 @@ static struct ctfr_type *number(struct json_parse *p, json *o, const char *kind)
 		t->base = 16;
 	t->is_text = get(get(get(o, "attributes"), "cairn"), "char") != NULL;
 	t->role = role_of(p, o);
-	if (!is_float)
+	if (strcmp(kind, "fixed-length-boolean") == 0)
+		truth(p, t);
+	else if (!is_float)
 		mappings(p, get(o, "mappings"), t);
 	return t;
 }

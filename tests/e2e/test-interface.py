@@ -239,4 +239,32 @@ int main(void)
         assert r.status == 1 and "instructions" in r.err and "hint" in r.err, r
 
 
+@test
+def ctf_2_reads_as_ctf_1_8(t):
+    prog = t.compile("p", """
+#include <cairn/trace.h>
+#include <stdbool.h>
+enum color { RED, GREEN = 5 };
+int main(void)
+{
+	int array[3] = {1, -2, 3};
+	enum color c = GREEN;
+	const char *none = 0;
+	for (int i = 0; i < 3; i++) {
+		CAIRN(f, all, i, (b, (bool)(i & 1)), (c, 'x'), (f, i / 4.0f), (d, -i * 1e300), (p, (void *)16),
+			(none, none), (s, "text \\"quoted\\""), array, (u, (unsigned char)200));
+		CAIRN(f, color, (color, (int)c));
+		CAIRN_LOG(f, CAIRN_INFO, "%s is %5.2f of %d", "this", 3.14159, i);
+	}
+}
+""")
+    rows = []
+    for options in ([], ["--ctf2"]):
+        trace = t.path("t%d" % len(rows))
+        t.record([prog], "--context", "tid,pid,comm,nice", *options, trace=trace)
+        rows.append([{k: v for k, v in e.items() if k not in ("time_ns", "tid", "pid", "cpu")}
+                     for e in t.events(trace)])
+    assert len(rows[0]) == 9 and rows[0] == rows[1], rows
+
+
 main()
