@@ -174,6 +174,9 @@ int place_write_metadata(const struct session *s, struct place *p, const struct 
 
 	if (text->len <= p->meta_bytes || (p->dirfd < 0 && p->stream_fd < 0))
 		return 0;
+	if (p->stream_fd < 0 && p->meta_fd < 0)
+		return place_replace_metadata(
+			s, p, text); /* readers see a file with text, or none */
 	iov = (struct iovec){text->data + p->meta_bytes, text->len - p->meta_bytes};
 	if (p->stream_fd >= 0) {
 		ctf_stream_metadata(s->output->trace, s->ctf_version == 2 ? CTF_2 : CTF_1_8,
@@ -181,10 +184,7 @@ int place_write_metadata(const struct session *s, struct place *p, const struct 
 		iov = (struct iovec){packets.data, packets.len};
 		r = packets.err ? packets.err : write_stream(p->stream_fd, &iov, 1);
 	} else {
-		if (p->meta_fd < 0)
-			r = p->meta_fd = place_create(s, p, "metadata");
-		if (r >= 0)
-			r = write_at(p->meta_fd, &iov, 1, p->meta_bytes);
+		r = write_at(p->meta_fd, &iov, 1, p->meta_bytes);
 	}
 	if (r == 0)
 		p->meta_bytes = text->len;
