@@ -30,6 +30,7 @@ struct outpost {
 	int fd; /* listening */
 	dev_t dev; /* of the root it stands in */
 	ino_t ino;
+	ino_t namespace; /* mounts on the way there differ even below one root */
 	int dir; /* the directory of the socket */
 	char name[CAIRN_NAME_MAX + 32];
 	unsigned nmade;
@@ -208,7 +209,8 @@ static int settle(struct cairn_host *h, struct outpost *o, int root, pid_t pid)
 	return listen_there(o);
 }
 
-static int outpost_new(struct cairn_host *h, int root, const struct stat *st, pid_t pid)
+static int outpost_new(
+	struct cairn_host *h, int root, const struct stat *st, ino_t namespace, pid_t pid)
 {
 	struct outpost *o = calloc(1, sizeof(*o));
 	int r;
@@ -218,6 +220,7 @@ static int outpost_new(struct cairn_host *h, int root, const struct stat *st, pi
 	o->fd = o->dir = -1;
 	o->dev = st->st_dev;
 	o->ino = st->st_ino;
+	o->namespace = namespace;
 	r = settle(h, o, root, pid);
 	if (r == 0 && o->fd >= 0)
 		r = host_listens(h, o->fd, &o->fd);
@@ -230,34 +233,37 @@ static int outpost_new(struct cairn_host *h, int root, const struct stat *st, pi
 	return 0;
 }
 
-static bool same_namespace(pid_t pid)
+/* The mount namespace of a process ("self" or a pid), 0 if it cannot be told. */
+static ino_t namespace_of(const char *pid)
 {
-	struct stat ours, theirs;
+	struct stat st;
 	char path[64];
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)pid);
-	return stat(path, &theirs) == 0 && stat("/proc/self/ns/mnt", &ours) == 0 &&
-		ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+	(void)snprintf(path, sizeof(path), "/proc/%s/ns/mnt", pid);
+	return stat(path, &st) == 0 ? st.st_ino : 0;
 }
 
 void outpost_for(struct cairn_host *h, pid_t pid)
 {
 	AUTO(fd) int root = -1;
 	struct stat ours, theirs;
-	char path[64];
+	char path[64], number[16];
+	ino_t namespace;
 	int r;
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/root", (int)pid);
+	(void)snprintf(number, sizeof(number), "%d", (int)pid);
+	(void)snprintf(path, sizeof(path), "/proc/%s/root", number);
+	namespace = namespace_of(number);
 	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0 || fstat(root, &theirs) < 0 || stat("/proc/self/root", &ours) < 0)
 		return; /* it has ended, or is not ours to look into: it is said to be unreached */
-	if (h->public_fd >= 0 && same_namespace(pid) && ours.st_dev == theirs.st_dev &&
-		ours.st_ino == theirs.st_ino)
+	if (h->public_fd >= 0 && namespace == namespace_of("self") &&
+		ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino)
 		return;
 	for (const struct outpost *o = h->outposts; o; o = o->next)
-		if (o->dev == theirs.st_dev && o->ino == theirs.st_ino)
+		if (o->dev == theirs.st_dev && o->ino == theirs.st_ino && o->namespace == namespace)
 			return;
-	r = outpost_new(h, root, &theirs, pid);
+	r = outpost_new(h, root, &theirs, namespace, pid);
 	if (r < 0)
 		host_say(h,
 			"process %d has a file system of its own, where this host cannot put its socket: "

@@ -170,6 +170,24 @@ def another_mount_namespace(t):
 
 
 @test
+def two_mount_namespaces_at_once(t):
+    need_namespaces(t)
+    both = [hidden(t), hidden(t)]
+    r = t.start([CAIRN, "record", "-q", "-o", t.trace] + ["-p%d" % pid for _, pid in both],
+                stderr=subprocess.PIPE)
+
+    def recorded():
+        for p, _ in both:
+            go(p)
+        assert r.poll() is None, r.stderr.read()
+        return os.path.exists(t.trace + "/metadata") and \
+            {e["tid"] for e in t.events(t.trace)} == {pid for _, pid in both}
+    wait_for(recorded, "events of both")
+    r.send_signal(signal.SIGINT)
+    assert r.wait(timeout=30) == 0, r.stderr.read()
+
+
+@test
 def a_container_of_its_own(t):
     """Pid, mount and user namespaces, and no run directory shared; through a daemon's session."""
     need_namespaces(t)
