@@ -34,7 +34,9 @@
  *
  * Results: 0 or a count, or a negative errno value with *err filled (err may be NULL).
  * Threads: one thread at a time for a host and its local controls, and for each remote control.
- * No function here is async-signal-safe. Nothing here prints, exits or changes signal handling.
+ * No function here is async-signal-safe. Nothing here prints, exits or changes signal handling;
+ * under a limit on the size of files (RLIMIT_FSIZE) let the host's process ignore SIGXFSZ, else it
+ * dies of the first write beyond it.
  * Each struct that a caller fills begins with its `size`, so that it may grow.
  */
 #ifndef CAIRN_SESSION_H
@@ -316,6 +318,7 @@ struct cairn_host_info {
 	uint64_t ring_memory_bytes;
 	uint64_t joined; /* programs that ever connected */
 	uint64_t described; /* events that they described */
+	uint64_t refused; /* programs that could not be traced; a message said why */
 };
 int cairn_host_info(
 	struct cairn_control *ctl, struct cairn_host_info *ret_info, struct cairn_error *err);

@@ -46,6 +46,7 @@ static void child_main(const struct child_setup *s, int gate, int failed)
 	if (s->stdout_to_stderr)
 		(void)dup2(STDERR_FILENO, STDOUT_FILENO); /* both are open */
 	(void)signal(SIGPIPE, SIG_DFL);
+	(void)signal(SIGXFSZ, s->xfsz);
 	(void)sigprocmask(SIG_SETMASK, s->mask, NULL); /* cannot fail: a known mask */
 	while (read(gate, &go, 1) < 0 && errno == EINTR)
 		;

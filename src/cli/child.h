@@ -19,6 +19,7 @@ struct child_setup {
 	const char *preload; /* "" or libraries for LD_PRELOAD, before what is there */
 	bool stdout_to_stderr; /* our stdout carries the trace */
 	const sigset_t *mask; /* the signal mask it starts with */
+	sighandler_t xfsz; /* what SIGXFSZ does in it: as we were started, not as we are */
 };
 
 /* Forks; the child waits at its gate. 0 or -errno. */

@@ -98,6 +98,7 @@ static int host_run(const struct command *c, const struct daemon_options *o, int
 	sigset_t set;
 	int signals, ret;
 
+	(void)signal(SIGXFSZ, SIG_IGN); /* a failed write, said and counted */
 	(void)sigemptyset(&set); /* these cannot fail: known signals */
 	(void)sigaddset(&set, SIGINT);
 	(void)sigaddset(&set, SIGTERM);

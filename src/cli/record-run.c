@@ -26,6 +26,7 @@ struct running {
 	struct child child;
 	struct progress progress;
 	sigset_t old_mask;
+	sighandler_t old_xfsz;
 	int signals; /* owned; signalfd */
 	int *pidfds; /* owned; of -p, -1 when ended */
 	uint64_t end_ns; /* of CLOCK_MONOTONIC; 0: no limit */
@@ -49,6 +50,8 @@ static int catch_signals(struct running *x)
 {
 	sigset_t set;
 
+	/* a file that may not grow is a failed write like others, said and counted */
+	x->old_xfsz = signal(SIGXFSZ, SIG_IGN);
 	(void)sigemptyset(&set); /* these cannot fail: known signals */
 	(void)sigaddset(&set, SIGINT);
 	(void)sigaddset(&set, SIGTERM);
@@ -118,7 +121,8 @@ static int start_command(struct running *x)
 		.runtime = cairn_host_runtime(x->host),
 		.preload = r->preload.len ? r->preload.data : "",
 		.stdout_to_stderr = r->stream,
-		.mask = &x->old_mask};
+		.mask = &x->old_mask,
+		.xfsz = x->old_xfsz};
 	int err = child_start(&x->child, &setup);
 
 	if (err == 0)
@@ -265,12 +269,17 @@ static int loop(struct running *x)
 
 /* ---- the end ---- */
 
-static void say_nothing_recorded(const struct running *x)
+/* CLI_FAIL if that is because something failed, which was said when it did. */
+static int say_nothing_recorded(const struct running *x)
 {
 	const struct record *r = x->r;
 	struct cairn_host_info host = {0};
 
 	(void)cairn_host_info(x->ctl, &host, NULL); /* then it says the least */
+	if (host.refused)
+		return fail_text(r->c, NULL,
+			"nothing was recorded: %llu program%s could not be traced, see above",
+			(unsigned long long)host.refused, host.refused == 1 ? "" : "s");
 	if (!host.joined && r->argv && reach_is_marked(r->argv[0]))
 		(void)fail_text(r->c,
 			"a static program links the runtime: `pkg-config --libs cairn-rt-static`, or "
@@ -293,6 +302,7 @@ static void say_nothing_recorded(const struct running *x)
 			"none of those asked for was fired",
 			(unsigned long long)host.joined, host.joined == 1 ? "" : "s",
 			(unsigned long long)host.described);
+	return x->unreached ? CLI_FAIL : CLI_OK;
 }
 
 /* Stops the session; the trace is whole then. CLI_OK or CLI_FAIL. */
@@ -316,13 +326,13 @@ static int finish(struct running *x)
 	if (cairn_session_destroy(x->ctl, SESSION, &err) < 0)
 		return fail(r->c, &err);
 	messages(x);
+	if (stats.write_error && stats.write_error != EPIPE && !r->quiet)
+		progress_summary(&x->progress, &stats);
 	if (stats.write_error && stats.write_error != EPIPE)
 		return fail_text(r->c, "the trace holds what could be written",
 			"writing the trace failed: %s", strerror(stats.write_error));
-	if (stats.events == 0 && !snapshot) {
-		say_nothing_recorded(x);
-		return x->unreached ? CLI_FAIL : CLI_OK;
-	}
+	if (stats.events == 0 && !snapshot)
+		return say_nothing_recorded(x);
 	if (!r->quiet) {
 		progress_summary(&x->progress, &stats);
 		if (!r->stream)

@@ -29,6 +29,7 @@ static int refuse_one(struct cairn_host *h, int listen_fd, int why)
 	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd >= 0) {
 		(void)close(fd);
+		h->refused++;
 		host_say(h,
 			"a program could not be traced: %s (raise the limit of open files, "
 			"ulimit -n)",

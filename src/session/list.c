@@ -233,6 +233,7 @@ struct json_object *list_host(struct cairn_host *h)
 	json_add_u64(o, "processes", h->nprograms);
 	json_add_u64(o, "joined", h->joined);
 	json_add_u64(o, "described", h->described);
+	json_add_u64(o, "refused", h->refused);
 	json_add_u64(o, "ring_memory_bytes", bytes);
 	return o;
 }

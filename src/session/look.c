@@ -272,6 +272,7 @@ int cairn_host_info(
 			.ring_memory_bytes = json_u64(o, "ring_memory_bytes"),
 			.joined = json_u64(o, "joined"),
 			.described = json_u64(o, "described"),
+			.refused = json_u64(o, "refused"),
 		};
 		(void)snprintf(ret_info->name, sizeof(ret_info->name), "%s", text(o, "name"));
 		(void)snprintf(ret_info->socket, sizeof(ret_info->socket), "%s", text(o, "socket"));

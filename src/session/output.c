@@ -78,7 +78,9 @@ static void write_failed(struct session *s, int r, const char *what)
 		"session %s: cannot write %s%s%s: %s; events that cannot be written are "
 		"counted as lost",
 		s->name, what, o->dir ? " in " : "", o->dir ? o->dir : "",
-		r == -ENOSPC ? "the disk is full" : strerror(-r));
+		r == -ENOSPC	      ? "the disk is full"
+			: r == -EFBIG ? "the limit on the size of files (ulimit -f) is reached"
+				      : strerror(-r));
 }
 
 /* ---- the trace ---- */

@@ -3,6 +3,8 @@
  * A packet is written at the end of the last whole one. If that fails (disk full, quota, short
  * write), the file is cut back to its last whole packet, the caller counts the events as lost,
  * and the next packet tries again: a full disk that gets room goes on with a gap that is counted.
+ * The limit on the size of files (RLIMIT_FSIZE) is such a failure too, if the process does not let
+ * SIGXFSZ kill it.
  */
 #include "session/session-impl.h"
 #include <dirent.h>
@@ -12,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -143,6 +146,16 @@ static int write_at(int fd, struct iovec *iov, int n, uint64_t offset)
 	return 0;
 }
 
+/* Is there no room under the limit on the size of files for n bytes and, after them, for a packet
+ * that only says what was lost? So that last word can always be written. */
+static bool above_limit(uint64_t offset, uint64_t n)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+		offset + n + sizeof(struct ctf_frame) > limit.rlim_cur;
+}
+
 int place_write_packet(const struct place *p, struct stream *st, const struct ctf_frame *f)
 {
 	struct iovec iov[3] = {
@@ -156,6 +169,8 @@ int place_write_packet(const struct place *p, struct stream *st, const struct ct
 		r = write_stream(p->stream_fd, iov, 3);
 	else if (st->fd < 0)
 		r = st->fd;
+	else if (f->body_len && above_limit(st->offset, f->total))
+		r = -EFBIG;
 	else
 		r = write_at(st->fd, iov, 3, st->offset);
 	if (r == 0) {

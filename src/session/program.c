@@ -64,8 +64,16 @@ void program_done(struct conn *c)
 
 /* ---- what it says ---- */
 
+static void note_refused(struct conn *c)
+{
+	c->host->refused += !c->refused;
+	c->refused = true;
+}
+
 static int decline(struct conn *c, const char *why)
 {
+	if (why)
+		note_refused(c);
 	if (why)
 		host_say(c->host, "process %d (%s) is not traced: %s", (int)c->pid, c->hello.comm,
 			why);
@@ -376,6 +384,7 @@ static int send_ringset(struct attach *at, unsigned channel, bool solo, struct c
 	int rc = rset_get(at->session, channel, c, solo, &r, &err);
 
 	if (rc < 0) {
+		note_refused(c);
 		host_say(c->host, "process %d (%s) is not traced: %s%s%s", (int)c->pid,
 			c->hello.comm, err.message, *err.hint ? " — " : "", err.hint);
 		return rc;

@@ -44,6 +44,10 @@ int ringset_error(struct error *err, int code, const char *what, uint64_t bytes)
 		error_hint(err,
 			"choose smaller rings (--ring-size), or raise the limits of memory "
 			"or /dev/shm");
+	else if (code == -EFBIG)
+		error_hint(err,
+			"raise the limit on the size of files (ulimit -f): it holds for rings "
+			"too, also for those in memory");
 	else if (code == -EMFILE || code == -ENFILE)
 		error_hint(err, "raise the limit of open files (ulimit -n)");
 	return code;

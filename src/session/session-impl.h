@@ -137,6 +137,7 @@ struct conn {
 	size_t nwaiting, cwaiting;
 	struct attach *attached; /* owned list */
 	bool synced;
+	bool refused; /* counted in host.refused */
 };
 
 int conn_accept(struct cairn_host *h, int listen_fd, bool is_private);
@@ -470,6 +471,7 @@ struct cairn_host {
 	bool ids_tried;
 	size_t nprograms;
 	uint64_t joined, described; /* programs, and descriptions of theirs, ever */
+	uint64_t refused; /* programs that could not be traced, and it was said */
 	struct session **sessions; /* owned vector */
 	size_t nsessions, csessions;
 	uint64_t next_session_id;

@@ -341,7 +341,7 @@ int session_start(struct session *s, struct command *cmd, struct error *err)
 	s->started_ns = now_ns(CLOCK_MONOTONIC);
 	output_flush_metadata(s);
 	r = session_update_programs(s, cmd);
-	if (r == -ENOMEM || r == -ENOSPC || r == -EMFILE || r == -ENFILE) {
+	if (r == -ENOMEM || r == -ENOSPC || r == -EFBIG || r == -EMFILE || r == -ENFILE) {
 		session_stop(s, NULL);
 		session_stopped(s);
 		return ringset_error(err, r, s->name, 0);

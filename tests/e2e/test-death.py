@@ -162,6 +162,78 @@ def full_disk(t):
         subprocess.run(["umount", "-l", small])
 
 
+def file_limit():
+    """A limit on the size of files that lets the smallest rings be made, and not much more."""
+    with open("/sys/devices/system/cpu/possible") as f:
+        rings = int(re.findall(r"\d+", f.read())[-1]) + 1
+    return (5 << 20) + rings * (68 << 10)
+
+
+@test
+def file_size_limit(t):
+    """Like a full disk: said, counted exactly, in the trace too; the command is as without us."""
+    prog = t.compile("p", COUNTING)
+    count, limit = t.path("n"), file_limit()
+    n = limit // 15
+    r = t.run(["prlimit", "--fsize=%d" % limit, CAIRN, "record", "-o", t.trace, "--ring-size", "64K", "--mode",
+               "block", "--", "taskset", "-c", str(min(os.sched_getaffinity(0))), prog, count, str(n)], status=1)
+    assert "ulimit -f" in r.err and "events were lost (disk" in r.err, r
+    assert fired(count) == n
+    events = t.events()
+    check_contents(events)
+    got = [e["fields"]["i"] for e in events]
+    assert got and got == sorted(set(got))
+    assert len(got) + sum(t.lost().values()) == n, (len(got), t.lost(), n)
+    assert t.lost().get("disk", 0) > 0, t.lost()
+    t.check_babeltrace()
+
+
+@test
+def file_size_limit_forbids_rings(t):
+    prog = t.compile("p", COUNTING)
+    count = t.path("n")
+    for more in ([], ["--ring-dir", t.path("rings")]):
+        r = t.run(["prlimit", "--fsize=65536", CAIRN, "record", "-o", t.trace + str(len(more)), *more, "--", prog,
+                   count, "1000"], status=1)
+        assert "ulimit -f" in r.err and "no rings" in r.err, r
+        assert fired(count) == 1000
+
+
+@test
+def file_size_limit_is_the_commands_own(t):
+    """The command is killed by its own too large file as it would be without us."""
+    prog = t.compile("p", """
+#include <cairn/trace.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+int main(void)
+{
+	printf("%d\\n", signal(SIGXFSZ, SIG_DFL) == SIG_DFL);
+	CAIRN(x, e);
+}
+""")
+    for shell, want in (("", "1\n"), ("trap '' XFSZ; ", "0\n")):
+        r = t.run(["sh", "-c", "%sexec %s record -o %s -- %s" % (shell, CAIRN, t.trace + want.strip(), prog)])
+        assert r.out == want, r
+
+
+@test
+def file_size_limit_of_the_daemon(t):
+    """It goes on, and so does what comes after."""
+    prog = t.compile("p", COUNTING)
+    limit = file_limit()
+    d = t.start(["prlimit", "--fsize=%d" % limit, CAIRN, "daemon"], stderr=open(t.path("daemon.err"), "w"))
+    wait_for(lambda: t.run([CAIRN, "list"], status=None).status == 0, "the daemon answers")
+    t.cairn("session", "create", "s", "-o", t.trace, "--ring-size", "64K", "--mode", "block", "--start")
+    t.run([prog, t.path("n"), str(limit // 15)])
+    t.cairn("session", "destroy", "s")
+    assert d.poll() is None
+    assert t.lost().get("disk", 0) > 0, t.lost()
+    text = open(t.path("daemon.err")).read()
+    assert text.count("ulimit -f") == 1, text
+
+
 @test
 def no_descriptors_in_the_program(t):
     prog = t.compile("p", """
@@ -196,7 +268,7 @@ def no_descriptors_in_the_host(t):
 def no_memory_for_rings(t):
     prog = t.compile("p", COUNTING)
     r = t.run(["sh", "-c", "ulimit -v 400000; exec %s record -o %s --ring-size 1G -- %s %s 1000" % (
-        CAIRN, t.trace, prog, t.path("n"))], status=None)
+        CAIRN, t.trace, prog, t.path("n"))], status=1)
     assert "memory" in r.err and "--ring-size" in r.err, r
     assert fired(t.path("n")) == 1000
 
