@@ -180,6 +180,8 @@ struct cairn_report {
 int cairn_session_create(struct cairn_control *ctl, const struct cairn_session_config *config,
 	struct cairn_error *err);
 /* All sessions below: -ENOENT: no such session (of this user). ret_report may be NULL.
+ * start, enable, disable: -EPERM: it was taken over from a host that died, and records what was on
+ * then until it is stopped.
  * start: events are recorded from now on. stop: nothing is recorded any more and everything
  * recorded is in the output; -EALREADY if it is so already. A stopped session can start again. */
 int cairn_session_start(struct cairn_control *ctl, const char *session, int timeout_ms,

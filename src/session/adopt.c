@@ -34,19 +34,31 @@ static struct rset *find_by_inode(struct cairn_host *h, int fd)
 	return NULL;
 }
 
+/* One more channel; also in the trace, if that is made: its packets' heads depend on the kind. */
+static int add_channel(struct session *s, const char *name)
+{
+	struct cairn_channel_config cfg = {.name = name, .contexts = ""};
+	struct ctf_stream st = {.kind = CTF_STREAM_EVENTS, .name = name};
+	uint32_t number;
+	int r = session_channel_add(s, &cfg, NULL);
+
+	if (r == 0 && s->output->trace)
+		r = ctf_trace_add_stream(s->output->trace, &st, &number);
+	return MIN(r, 0);
+}
+
 /* Channels 0..n as the ring's header has them; those we know nothing of have no contexts. */
 static int make_channels(struct session *s, const struct cairn_ringset_hdr *hdr)
 {
 	while (s->nchannels <= hdr->channel_id) {
 		char name[CAIRN_NAME_MAX];
-		struct cairn_channel_config cfg = {.name = name, .contexts = ""};
 		int r;
 
 		if (s->nchannels == hdr->channel_id)
 			(void)snprintf(name, sizeof(name), "%s", hdr->channel);
 		else
 			(void)snprintf(name, sizeof(name), "unknown-%zu", s->nchannels);
-		r = session_channel_add(s, &cfg, NULL);
+		r = add_channel(s, name);
 		if (r < 0)
 			return r;
 	}
@@ -191,8 +203,6 @@ static int affirm(struct conn *c, struct rset *r, const struct cairn_msg_ringset
 
 	if (!at)
 		return -ENOMEM;
-	if (r->channel >= at->nchannels)
-		return 0; /* a channel that came after this program: it goes on by its memory */
 	ac = &at->channels[r->channel];
 	if (solo ? ac->solo != NULL : ac->percpu != NULL)
 		return 0; /* said twice */

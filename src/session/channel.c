@@ -183,7 +183,7 @@ int session_channel_add(
 
 	if (r < 0)
 		return r;
-	if (s->output && s->output->trace)
+	if (s->output && s->output->trace && !s->output->verbatim)
 		return error_set(err, -EBUSY,
 			"session '%s' has been started: its channels are fixed", s->name);
 	for (size_t i = 0; i < s->nchannels; i++) {

@@ -335,6 +335,8 @@ static int op_enable(struct request *q, struct error *err)
 
 	q->cmd->wants_report = true;
 	if (r == 0)
+		r = session_refuse_recovered(s, err);
+	if (r == 0)
 		r = add_rule(s, json_get(q->args, "rule", json_type_object), err);
 	return r < 0 ? r : update_if_running(s, q->cmd);
 }
@@ -346,6 +348,8 @@ static int op_disable(struct request *q, struct error *err)
 	int r = find_session(q, &s, err);
 
 	q->cmd->wants_report = true;
+	if (r == 0)
+		r = session_refuse_recovered(s, err);
 	if (r == 0 && !pattern)
 		r = error_set(err, -EINVAL, "say which events: 'provider:event*'");
 	if (r == 0)

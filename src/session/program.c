@@ -301,12 +301,28 @@ struct attach *program_attach_find(const struct conn *c, const struct session *s
 	return at;
 }
 
+/* Channels of a session that is being taken over come one by one. */
+static struct attach *attach_grow(struct attach *at, size_t nchannels)
+{
+	struct attach_channel *more;
+
+	if (nchannels <= at->nchannels)
+		return at;
+	more = realloc(at->channels, nchannels * sizeof(*more));
+	if (!more)
+		return NULL;
+	memset(more + at->nchannels, 0, (nchannels - at->nchannels) * sizeof(*more));
+	at->channels = more;
+	at->nchannels = nchannels;
+	return at;
+}
+
 struct attach *program_attach(struct conn *c, struct session *s)
 {
 	struct attach *at = program_attach_find(c, s);
 
 	if (at)
-		return at;
+		return attach_grow(at, s->nchannels);
 	at = calloc(1, sizeof(*at));
 	if (at)
 		at->channels = calloc(s->nchannels, sizeof(*at->channels));

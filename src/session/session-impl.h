@@ -264,6 +264,8 @@ int session_new(struct cairn_host *h, const char *name, uid_t uid, gid_t gid, st
 void session_free(struct session *s); /* no draining: see session_finish */
 int session_channel_add(
 	struct session *s, const struct cairn_channel_config *cfg, struct error *err);
+/* -EPERM, with what to do instead, if the session was taken over: its metadata cannot grow. */
+int session_refuse_recovered(const struct session *s, struct error *err);
 int session_rule_add(struct session *s, const struct cairn_rule *rule, struct error *err);
 int session_rule_take_back(
 	struct session *s, const char *pattern, const char *channel, struct error *err);

@@ -228,6 +228,21 @@ int session_event_id(struct session *s, unsigned channel, struct eclass *cls)
 
 /* ---- rules ---- */
 
+int session_refuse_recovered(const struct session *s, struct error *err)
+{
+	if (!s->output->verbatim)
+		return 0;
+	(void)error_set(err, -EPERM,
+		"session '%s' was taken over from a host that died: it records what was on then, "
+		"until it is stopped",
+		s->name);
+	error_hint(err,
+		"finish its trace by `cairn session destroy %s`, and make a new session by "
+		"`cairn session create`",
+		s->name);
+	return -EPERM;
+}
+
 static int rule_exclude(struct rule *r, const char *pattern)
 {
 	char **x = VEC_ADD(r->excludes, r->nexcludes, r->cexcludes);
@@ -331,10 +346,9 @@ int session_start(struct session *s, struct command *cmd, struct error *err)
 
 	if (s->state == SESSION_RUNNING || s->state == SESSION_STOPPING)
 		return error_set(err, -EALREADY, "session '%s' is running", s->name);
-	if (s->output->verbatim)
-		return error_set(
-			err, -EPERM, "session '%s' was recovered and can only be stopped", s->name);
-	r = output_begin(s, err);
+	r = session_refuse_recovered(s, err);
+	if (r == 0)
+		r = output_begin(s, err);
 	if (r < 0)
 		return r;
 	s->state = SESSION_RUNNING;

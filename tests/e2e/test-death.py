@@ -139,6 +139,64 @@ def new_host_takes_over(t):
     assert len(got) + lost >= fired(count), (len(got), lost, fired(count))
 
 
+def taken_over(t, order):
+    """A session of two channels, whose rings the program got in this order, after its host died;
+    gives its description."""
+    count = t.path("n")
+    d = t.daemon()
+    t.cairn("session", "create", "s", "-o", t.path("one"))
+    t.cairn("session", "channel", "s", "second")
+    t.cairn("session", "start", "s")
+    t.start([t.compile("p", COUNTING), count, "300000", "1"])
+    wait_for(lambda: fired(count) > 0, "some events")
+    for channel in order:
+        t.cairn("session", "enable", "s", "k:*", "--channel", channel)
+    before = fired(count)
+    wait_for(lambda: fired(count) > before + 5000, "some events")
+    d.kill()
+    d.wait()
+    t.daemon()
+
+    def sessions():
+        return json.loads(t.cairn("session", "list", "--json").out)
+    wait_for(lambda: [c["name"] for s in sessions() for c in s["channels"] if c["rings"]] ==
+             ["channel0", "second"], "both channels are taken over", 20)
+    return sessions
+
+
+@test
+def all_channels_are_taken_over(t):
+    sessions = taken_over(t, ["second", "channel0"])
+    s = sessions()[0]
+    t.cairn("session", "destroy", "s")
+    assert not t.run(["grep", "cannot be taken over", t.path("daemon.err")], status=None).out
+    events = t.events(s["output"])
+    check_contents(events)
+    assert events
+    files = {f.split("_")[0] for f in os.listdir(s["output"])}
+    assert {"second", "channel0"} <= files, files
+    t.check_babeltrace(s["output"])
+
+
+@test
+def taken_over_sessions_refuse_changes(t):
+    """And say what can be done instead."""
+    sessions = taken_over(t, ["channel0", "second"])
+    assert sessions()[0]["recovered"] is True
+    for verb in (["enable", "s", "k:*"], ["disable", "s", "k:*"], ["stop", "s"], ["start", "s"], ["enable", "s", "x:*"]):
+        r = t.cairn("session", *verb, status=0 if verb[0] == "stop" else 1)
+        if verb[0] == "stop":
+            continue
+        assert len(r.err.splitlines()) == 2, r
+        assert "'s' was taken over" in r.err and "cairn session destroy s" in r.err, r
+        assert not sessions()[0]["rules"]
+    out2 = sessions()[0]["output"]
+    t.cairn("session", "destroy", "s")
+    assert t.events(out2)
+    t.check_babeltrace(out2)
+    t.cairn("session", "create", "s", "-e", "k:*", "-o", t.path("three"), "--start")  # as the hint says
+
+
 @test
 def full_disk(t):
     if os.getuid() != 0:
