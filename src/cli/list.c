@@ -1,7 +1,9 @@
 /* cairn list: who is connected to a session host, with which events; and its sessions. */
 #include "cli/commands.h"
+#include "cli/reach.h"
 #include "cli/recording.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 enum { OPT_L_SHORT = 's' };
@@ -21,70 +23,120 @@ const struct command command_list = {
 	.summary = "show the programs that can be recorded, their events, and sessions",
 	.usage = "[OPTION...]",
 	.options = options,
-	.notes = "Events that some session records are marked with *. Asks `cairn daemon`, or the\n"
-		 "host named by --host (`cairn record --all` is one: host-PID).",
+	.notes =
+		"Events that some session records are marked with *. Programs that are marked but\n"
+		"not connected are listed with the reason. Asks `cairn daemon`, or the host\n"
+		"named by --host (`cairn record --all` is one: host-PID).",
 	.run = run,
 };
 
-static void text(struct out *o, const struct cairn_host_info *host,
-	const struct cairn_process_info *processes, size_t np,
-	const struct cairn_session_info *sessions, size_t ns)
+struct listed { /* what the host answered, and what we found ourselves */
+	struct cairn_host_info host;
+	struct cairn_process_info *processes; /* owned */
+	struct cairn_session_info *sessions; /* owned */
+	struct unreached *unreached; /* owned */
+	size_t nprocesses, nsessions, nunreached;
+};
+
+static void auto_listed(struct listed *l)
 {
+	if (l->processes)
+		cairn_process_list_free(l->processes);
+	if (l->sessions)
+		cairn_session_list_free(l->sessions);
+	free(l->unreached);
+}
+
+static void unreached_text(struct out *o, const struct listed *l)
+{
+	for (unsigned why = 0; why < UNREACHED_WHYS; why++) {
+		bool any = false;
+
+		for (size_t i = 0; i < l->nunreached; i++) {
+			const struct unreached *u = &l->unreached[i];
+
+			if (u->why != why)
+				continue;
+			out_printf(o, "%d ", (int)u->pid);
+			out_safe(o, u->comm, strlen(u->comm));
+			out_printf(o, ": %s\n", reach_why_text(why));
+			any = true;
+		}
+		if (any)
+			out_printf(o, "  hint: %s\n", reach_why_hint(why));
+	}
+}
+
+static void text(struct out *o, const struct listed *l)
+{
+	const struct cairn_host_info *host = &l->host;
 	char a[HUMAN_MAX];
 
 	out_printf(o, "host %s: process %d, %u session%s, %u program%s, rings of %s\n", host->name,
 		host->pid, host->sessions, host->sessions == 1 ? "" : "s", host->processes,
 		host->processes == 1 ? "" : "s", human_bytes(a, host->ring_memory_bytes));
-	out_str(o, np ? "\nprograms\n" : "\nNo program with events is connected.\n");
-	processes_text(o, processes, np);
-	out_str(o, ns ? "\nsessions\n" : "\nNo sessions.\n");
-	sessions_text(o, sessions, ns);
+	out_str(o, l->nprocesses ? "\nprograms\n" : "\nNo program with events is connected.\n");
+	processes_text(o, l->processes, l->nprocesses);
+	out_str(o, l->nunreached ? "\nmarked programs that are not reached\n" : "");
+	unreached_text(o, l);
+	out_str(o, l->nsessions ? "\nsessions\n" : "\nNo sessions.\n");
+	sessions_text(o, l->sessions, l->nsessions);
 }
 
-static void json(struct out *o, const struct cairn_host_info *host,
-	const struct cairn_process_info *processes, size_t np,
-	const struct cairn_session_info *sessions, size_t ns)
+static void json_string(struct out *o, const char *key, const char *s)
 {
-	out_printf(o, "{\"host\": {\"pid\": %d, \"uid\": %u, \"name\": ", host->pid, host->uid);
-	out_json(o, host->name, strlen(host->name));
-	out_str(o, ", \"socket\": ");
-	out_json(o, host->socket, strlen(host->socket));
+	out_str(o, key);
+	out_json(o, s, strlen(s));
+}
+
+static void json(struct out *o, const struct listed *l)
+{
+	const struct cairn_host_info *host = &l->host;
+
+	out_printf(o, "{\"host\": {\"pid\": %d, \"uid\": %u", host->pid, host->uid);
+	json_string(o, ", \"name\": ", host->name);
+	json_string(o, ", \"socket\": ", host->socket);
 	out_printf(o, ", \"ring_memory_bytes\": %llu},\n\"programs\": ",
 		(unsigned long long)host->ring_memory_bytes);
-	processes_json(o, processes, np);
-	out_str(o, ",\n\"sessions\": ");
-	sessions_json(o, sessions, ns);
+	processes_json(o, l->processes, l->nprocesses);
+	out_str(o, ",\n\"unreached\": [");
+	for (size_t i = 0; i < l->nunreached; i++) {
+		const struct unreached *u = &l->unreached[i];
+
+		out_printf(o, "%s{\"pid\": %d, \"uid\": %u", i ? ",\n " : "", (int)u->pid, u->uid);
+		json_string(o, ", \"comm\": ", u->comm);
+		json_string(o, ", \"reason\": ", reach_why_name(u->why));
+		json_string(o, ", \"text\": ", reach_why_text(u->why));
+		json_string(o, ", \"hint\": ", reach_why_hint(u->why));
+		out_char(o, '}');
+	}
+	out_str(o, "],\n\"sessions\": ");
+	sessions_json(o, l->sessions, l->nsessions);
 	out_str(o, "}\n");
 }
 
 static int list(const struct command *c, const struct recording *what, bool brief)
 {
 	struct cairn_control *ctl = NULL;
-	struct cairn_process_info *processes = NULL;
-	struct cairn_session_info *sessions = NULL;
-	struct cairn_host_info host;
+	struct listed l AUTO(listed) = {0};
 	struct cairn_error err = {0};
 	struct out out AUTO(out) = {0};
-	size_t np = 0, ns = 0;
+	pid_t pid = what->npids ? what->pids[0] : 0;
 	int ret = CLI_OK;
 
 	if (out_init(&out, STDOUT_FILENO) != 0)
 		return fail_text(c, NULL, "out of memory");
 	if (cairn_connect(what->host, &ctl, &err) < 0)
 		return fail(c, &err);
-	if (cairn_host_info(ctl, &host, &err) < 0 ||
-		cairn_process_list(ctl, what->npids ? what->pids[0] : 0,
-			brief ? 0 : CAIRN_LIST_EVENTS, &processes, &np, &err) < 0 ||
-		cairn_session_list(ctl, NULL, &sessions, &ns, &err) < 0)
+	if (cairn_host_info(ctl, &l.host, &err) < 0 ||
+		cairn_process_list(ctl, pid, brief ? 0 : CAIRN_LIST_EVENTS, &l.processes,
+			&l.nprocesses, &err) < 0 ||
+		cairn_session_list(ctl, NULL, &l.sessions, &l.nsessions, &err) < 0) {
 		ret = fail(c, &err);
-	else if (what->json)
-		json(&out, &host, processes, np, sessions, ns);
-	else
-		text(&out, &host, processes, np, sessions, ns);
-	if (processes)
-		cairn_process_list_free(processes);
-	if (sessions)
-		cairn_session_list_free(sessions);
+	} else {
+		(void)reach_find(ctl, pid, &l.unreached, &l.nunreached); /* else none is named */
+		(what->json ? json : text)(&out, &l);
+	}
 	cairn_control_free(ctl);
 	if (out_flush(&out) != 0 && out.err != -EPIPE)
 		ret = fail_text(c, NULL, "cannot write: %s", strerror(-out.err));

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -135,22 +136,34 @@ static bool mapping_is_marked(const char *pid, const char *line, struct map *kno
 	return found == &yes;
 }
 
-static bool process_is_marked(const char *pid, struct map *known)
+/* What the mappings of a process show. */
+struct mappings {
+	bool marked; /* code of a marked file */
+	bool runtime; /* libcairn-rt.so is loaded */
+	bool loader; /* it is linked dynamically */
+};
+
+static struct mappings read_mappings(const char *pid, struct map *known)
 {
+	struct mappings m = {0};
 	struct buf maps AUTO(buf) = {0};
 	char path[64];
 
 	(void)snprintf(path, sizeof(path), "/proc/%.20s/maps", pid); /* fits */
 	if (read_file(path, 16u << 20, &maps) != 0)
-		return false;
+		return m;
 	for (char *line = maps.data, *next; line && *line; line = next) {
+		const char *name;
+
 		next = strchr(line, '\n');
 		if (next)
 			*next++ = '\0';
-		if (mapping_is_marked(pid, line, known))
-			return true;
+		name = strrchr(line, '/');
+		m.runtime |= name && strncmp(name, "/libcairn-rt.so", 15) == 0;
+		m.loader |= name && (strncmp(name, "/ld-", 4) == 0 || strstr(name, ".so"));
+		m.marked = m.marked || mapping_is_marked(pid, line, known);
 	}
-	return false;
+	return m;
 }
 
 bool reach_is_marked(const char *command)
@@ -181,30 +194,127 @@ static bool is_listed(const struct cairn_process_info *list, size_t n, pid_t pid
 	return false;
 }
 
-void reach_say_others(struct cairn_control *ctl)
+/* Has it another file system than we, and so another run directory? */
+static bool is_elsewhere(const char *pid)
 {
-	enum { SHOWN = 8 };
+	char path[64];
+	struct stat ours, theirs;
+
+	(void)snprintf(path, sizeof(path), "/proc/%.20s/ns/mnt", pid); /* fits */
+	if (stat(path, &theirs) != 0 || stat("/proc/self/ns/mnt", &ours) != 0)
+		return false;
+	if (ours.st_ino != theirs.st_ino)
+		return true;
+	(void)snprintf(path, sizeof(path), "/proc/%.20s/root", pid); /* fits */
+	return stat(path, &theirs) == 0 && stat("/proc/self/root", &ours) == 0 &&
+		(ours.st_dev != theirs.st_dev || ours.st_ino != theirs.st_ino);
+}
+
+static enum unreached_why why_of(const char *pid, const struct mappings *m)
+{
+	if (m->runtime)
+		return is_elsewhere(pid) ? UNREACHED_ELSEWHERE : UNREACHED_NOT_CONNECTED;
+	return m->loader ? UNREACHED_NOT_LOADED : UNREACHED_STATIC;
+}
+
+static void read_comm(const char *pid, char *ret, size_t size)
+{
+	struct buf comm AUTO(buf) = {0};
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/%.20s/comm", pid); /* fits */
+	if (read_file(path, 64, &comm) != 0)
+		buf_str(&comm, "?");
+	(void)snprintf(ret, size, "%.*s", (int)strcspn(comm.data ? comm.data : "", "\n"),
+		comm.data ? comm.data : "");
+}
+
+int reach_find(struct cairn_control *ctl, pid_t only, struct unreached **ret, size_t *ret_n)
+{
 	DIR *proc AUTO(dir) = opendir("/proc");
 	struct cairn_process_info *list;
-	struct buf names AUTO(buf) = {0};
+	struct unreached *found = NULL;
 	struct map known = {0};
 	struct dirent *d;
-	size_t len, missing = 0;
+	size_t len, n = 0, cap = 0;
 
 	if (!proc || cairn_process_list(ctl, 0, 0, &list, &len, NULL) < 0)
-		return;
+		return -ESRCH;
 	while ((d = readdir(proc))) {
 		pid_t pid = (pid_t)atoi(d->d_name);
+		struct mappings m;
+		struct unreached *u;
+		struct stat st;
 
-		if (pid <= 0 || is_listed(list, len, pid) || !process_is_marked(d->d_name, &known))
+		if (pid <= 0 || (only && pid != only) || is_listed(list, len, pid))
 			continue;
-		if (missing++ < SHOWN)
-			buf_printf(&names, "%s%d", missing > 1 ? ", " : "", (int)pid);
+		m = read_mappings(d->d_name, &known);
+		if (!m.marked || fstatat(dirfd(proc), d->d_name, &st, 0) != 0)
+			continue;
+		u = VEC_ADD(found, n, cap);
+		if (!u)
+			break; /* those that there is memory for */
+		u->pid = pid;
+		u->uid = st.st_uid;
+		u->why = why_of(d->d_name, &m);
+		read_comm(d->d_name, u->comm, sizeof(u->comm));
 	}
 	cairn_process_list_free(list);
 	map_done(&known);
-	if (missing)
-		say("%zu marked program%s cannot be reached, the runtime is not loaded there: %s%s",
-			missing, missing > 1 ? "s" : "", names.data ? names.data : "",
-			missing > SHOWN ? "..." : "");
+	*ret = found;
+	*ret_n = n;
+	return 0;
+}
+
+static const struct {
+	const char *name, *text, *hint;
+} whys[] = {
+	[UNREACHED_NOT_LOADED] = {"not-loaded",
+		"the runtime is not loaded: it started before any host",
+		"start it again; after `cairn dormant on`, programs that start can always be reached"},
+	[UNREACHED_STATIC] = {"static",
+		"linked statically, without the runtime or started before any host",
+		"link the runtime (`pkg-config --libs cairn-rt-static`), and start it again"},
+	[UNREACHED_ELSEWHERE] = {"elsewhere",
+		"its file system is another, where no host's socket is (a container?)",
+		"name it: cairn session create -p PID, or cairn record -p PID"},
+	[UNREACHED_NOT_CONNECTED] = {"not-connected",
+		"the runtime is loaded, but looks in another run directory or was refused",
+		"compare its CAIRN_RUNDIR, and look at what the host said (`cairn daemon -d`: in "
+		"syslog)"},
+};
+
+const char *reach_why_name(enum unreached_why why)
+{
+	return whys[why].name;
+}
+
+const char *reach_why_text(enum unreached_why why)
+{
+	return whys[why].text;
+}
+
+const char *reach_why_hint(enum unreached_why why)
+{
+	return whys[why].hint;
+}
+
+void reach_say_others(struct cairn_control *ctl)
+{
+	enum { SHOWN = 8 };
+	struct unreached *list = NULL;
+	struct buf names AUTO(buf) = {0};
+	size_t n = 0, same = 0;
+
+	if (reach_find(ctl, 0, &list, &n) < 0 || n == 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		same += list[i].why == list[0].why;
+		if (i < SHOWN)
+			buf_printf(&names, "%s%d", i ? ", " : "", (int)list[i].pid);
+	}
+	say("%zu marked program%s cannot be reached, %s: %s%s", n, n > 1 ? "s" : "",
+		same == n ? whys[list[0].why].text : "for several reasons",
+		names.data ? names.data : "", n > SHOWN ? ", ..." : "");
+	free(list);
 }

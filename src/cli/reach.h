@@ -16,7 +16,28 @@ size_t reach_missing(
 bool reach_is_marked(const char *command);
 /* Waits until these have had the time to connect, then says which have not. */
 void reach_wait(const struct command *c, struct cairn_control *ctl, const pid_t *pids, size_t n);
-/* Says which running programs are marked, they or a library of theirs, but not connected. */
+
+/* A running program that is marked, itself or a library of it, but not connected to the host. */
+enum unreached_why {
+	UNREACHED_NOT_LOADED,
+	UNREACHED_STATIC,
+	UNREACHED_ELSEWHERE,
+	UNREACHED_NOT_CONNECTED,
+	UNREACHED_WHYS
+};
+struct unreached {
+	pid_t pid;
+	uid_t uid;
+	enum unreached_why why;
+	char comm[32];
+};
+const char *reach_why_name(enum unreached_why why); /* for scripts */
+const char *reach_why_text(enum unreached_why why); /* what is the matter */
+const char *reach_why_hint(enum unreached_why why); /* what to do next */
+/* Finds them among the processes that this user may look into; only: that one, or 0. The caller
+ * frees *ret. 0 or -errno. */
+int reach_find(struct cairn_control *ctl, pid_t only, struct unreached **ret, size_t *ret_n);
+/* Says which there are, in one line. */
 void reach_say_others(struct cairn_control *ctl);
 
 #endif

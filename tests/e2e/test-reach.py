@@ -61,6 +61,41 @@ def sessions_say_whom_they_cannot_reach(t):
 
 
 @test
+def list_shows_whom_it_cannot_reach(t):
+    """With the reason, for people and for scripts."""
+    static = t.compile("static", LOOP, ["-static"])
+    runtime = os.path.join(BUILD, "libcairn-rt.so")
+    t.compile("p", LOOP)
+
+    def begin(*args, env=None):
+        p = t.start(args, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert p.stdout.readline() == b"ready\n"
+        return p.pid
+    want = {begin(t.path("p")): "not-loaded", begin(static): "static",
+            begin(t.path("p"), env={"CAIRN_RT": runtime, "CAIRN_RUNDIR": t.path("no")}): "not-connected"}
+    t.daemon()
+    reached = begin(t.path("p"))
+    if os.getuid() == 0 and t.run(["unshare", "-m", "mount", "-t", "tmpfs", "none", t.rundir],
+                                  status=None).status == 0:
+        want[begin("unshare", "-m", "sh", "-c", "mount -t tmpfs none %s && exec %s" % (t.rundir, t.path("p")),
+                   env={"CAIRN_RT": runtime})] = "elsewhere"
+
+    def unreached(*options):
+        return {u["pid"]: u for u in json.loads(t.cairn("list", "--json", *options).out)["unreached"]}
+    got = unreached()
+    assert {pid: got[pid]["reason"] for pid in want if pid in got} == want, (want, got)
+    assert reached not in got
+    pid = min(want)
+    assert got[pid]["comm"] in ("p", "static") and got[pid]["uid"] == os.getuid(), got[pid]
+    assert set(unreached("-p", str(pid))) == {pid}
+    text = t.cairn("list", "-s").out
+    for pid in want:
+        assert "\n%d %s: %s\n" % (pid, got[pid]["comm"], got[pid]["text"]) in text, (got[pid], text)
+        assert "\n  hint: %s\n" % got[pid]["hint"] in text, (got[pid], text)
+    assert "dormant" in text
+
+
+@test
 def marks_in_libraries_are_seen(t):
     lib = t.write("l.c", '#include <cairn/trace.h>\nvoid f(void) { CAIRN(l, f); }\n')
     so = t.path("libl.so")
