@@ -1,8 +1,9 @@
 /* The malloc family: libc:malloc, calloc, realloc, reallocarray, free, posix_memalign,
- * aligned_alloc, memalign, with size and address.
+ * aligned_alloc, memalign, valloc, pvalloc, with size and address.
  *
- * dlsym may allocate while it looks for the real malloc. What this thread asks for meanwhile comes
- * from a small arena, which is never given back; free() and realloc() know its addresses.
+ * dlsym may allocate while it looks for the real malloc (find.c). What this thread asks for
+ * meanwhile comes from a small arena, which is never given back; free() and realloc() know its
+ * addresses.
  */
 #include "wrap/wrap.h"
 #include <errno.h>
@@ -10,22 +11,13 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 
-DECLARE_REAL(malloc);
-DECLARE_REAL(calloc);
-DECLARE_REAL(realloc);
-DECLARE_REAL(reallocarray);
-DECLARE_REAL(free);
-DECLARE_REAL(posix_memalign);
-DECLARE_REAL(aligned_alloc);
-DECLARE_REAL(memalign);
+/* ---- meanwhile ---- */
 
 #define ARENA_BYTES 65536
 static char arena[ARENA_BYTES] __attribute__((aligned(16)));
 static uint64_t arena_used; /* any thread, by fetch_add */
-
-/* This thread is inside dlsym. */
-static __thread bool finding __attribute__((tls_model("initial-exec")));
 
 static bool in_arena(const void *p)
 {
@@ -51,28 +43,65 @@ none:
 	return NULL;
 }
 
-/* The real function, or NULL while it is being looked for. */
-static void *find(void **slot, const char *name)
+static void *early_malloc(size_t size)
 {
-	void *f = load_relaxed(slot);
-	int saved = errno;
-
-	if (__builtin_expect(f != NULL, 1))
-		return f;
-	if (finding)
-		return NULL;
-	finding = true;
-	f = wrap_find(slot, name, NULL);
-	finding = false;
-	errno = saved;
-	return f;
+	return arena_get(16, size);
 }
-#define HEAP(name) ((__typeof__(&name))find(&real_##name, #name))
+
+/* Not of a block in the arena: realloc moves those. */
+static void *early_reallocarray(void *old, size_t n, size_t size)
+{
+	size_t bytes;
+
+	if (old || __builtin_mul_overflow(n, size, &bytes)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return arena_get(16, bytes);
+}
+
+static void *early_calloc(size_t n, size_t size)
+{
+	return early_reallocarray(NULL, n, size);
+}
+
+static void *early_realloc(void *old, size_t size)
+{
+	return early_reallocarray(old, 1, size);
+}
+
+/* Of a block of the real malloc, which another thread got: it is lost. */
+static void early_free(void *ptr)
+{
+}
+
+static int early_posix_memalign(void **ret, size_t align, size_t size)
+{
+	*ret = arena_get(align, size);
+	return *ret ? 0 : ENOMEM;
+}
+
+static void *early_valloc(size_t size)
+{
+	return arena_get(getauxval(AT_PAGESZ), size);
+}
+
+DECLARE_REAL(malloc, early_malloc);
+DECLARE_REAL(calloc, early_calloc);
+DECLARE_REAL(realloc, early_realloc);
+DECLARE_REAL(reallocarray, early_reallocarray);
+DECLARE_REAL(free, early_free);
+DECLARE_REAL(posix_memalign, early_posix_memalign);
+DECLARE_REAL(aligned_alloc, arena_get);
+DECLARE_REAL(memalign, arena_get);
+DECLARE_REAL(valloc, early_valloc);
+DECLARE_REAL(pvalloc, early_valloc);
+
+/* ---- the wrappers ---- */
 
 WRAPPER void *malloc(size_t size)
 {
-	__typeof__(&malloc) real = HEAP(malloc);
-	void *ptr = real ? real(size) : arena_get(16, size);
+	void *ptr = REAL(malloc)(size);
 
 	CAIRN(libc, malloc, size, ptr);
 	return ptr;
@@ -80,14 +109,8 @@ WRAPPER void *malloc(size_t size)
 
 WRAPPER void *calloc(size_t n, size_t size)
 {
-	__typeof__(&calloc) real = HEAP(calloc);
-	size_t bytes;
-	void *ptr;
+	void *ptr = REAL(calloc)(n, size);
 
-	if (real)
-		ptr = real(n, size);
-	else
-		ptr = __builtin_mul_overflow(n, size, &bytes) ? NULL : arena_get(16, bytes);
 	CAIRN(libc, calloc, n, size, ptr);
 	return ptr;
 }
@@ -96,8 +119,7 @@ WRAPPER void *calloc(size_t n, size_t size)
 static void *arena_move(void *old, size_t size)
 {
 	size_t had = ((size_t *)old)[-1];
-	__typeof__(&malloc) real = HEAP(malloc);
-	void *ptr = real ? real(size) : arena_get(16, size);
+	void *ptr = REAL(malloc)(size);
 
 	if (ptr)
 		memcpy(ptr, old, had < size ? had : size);
@@ -106,32 +128,26 @@ static void *arena_move(void *old, size_t size)
 
 WRAPPER void *realloc(void *old, size_t size)
 {
-	__typeof__(&realloc) real = HEAP(realloc);
 	uintptr_t was = (uintptr_t)old;
-	void *ptr;
+	void *ptr = in_arena(old) ? arena_move(old, size) : REAL(realloc)(old, size);
 
-	if (in_arena(old))
-		ptr = arena_move(old, size);
-	else
-		ptr = real ? real(old, size) : arena_get(16, size);
 	CAIRN(libc, realloc, (old, (void *)was), size, ptr);
 	return ptr;
 }
 
 WRAPPER void *reallocarray(void *old, size_t n, size_t size)
 {
-	__typeof__(&reallocarray) real = HEAP(reallocarray);
 	uintptr_t was = (uintptr_t)old;
 	size_t bytes;
 	void *ptr;
 
-	if (real && !in_arena(old)) {
-		ptr = real(old, n, size);
+	if (!in_arena(old)) {
+		ptr = REAL(reallocarray)(old, n, size);
 	} else if (__builtin_mul_overflow(n, size, &bytes)) {
 		errno = ENOMEM;
 		ptr = NULL;
 	} else {
-		ptr = old ? arena_move(old, bytes) : arena_get(16, bytes);
+		ptr = arena_move(old, bytes);
 	}
 	CAIRN(libc, reallocarray, (old, (void *)was), n, size, ptr);
 	return ptr;
@@ -139,26 +155,16 @@ WRAPPER void *reallocarray(void *old, size_t n, size_t size)
 
 WRAPPER void free(void *ptr)
 {
-	__typeof__(&free) real;
-
 	CAIRN(libc, free, ptr);
-	if (in_arena(ptr))
-		return;
-	real = HEAP(free);
-	if (real)
-		real(ptr);
+	if (!in_arena(ptr))
+		REAL(free)(ptr);
 }
 
 WRAPPER int posix_memalign(void **ret, size_t align, size_t size)
 {
-	__typeof__(&posix_memalign) real = HEAP(posix_memalign);
 	void *ptr = NULL;
-	int result = ENOMEM;
+	int result = REAL(posix_memalign)(&ptr, align, size);
 
-	if (real)
-		result = real(&ptr, align, size);
-	else if ((ptr = arena_get(align, size)) != NULL)
-		result = 0;
 	if (result == 0)
 		*ret = ptr;
 	CAIRN(libc, posix_memalign, align, size, ptr, result);
@@ -167,8 +173,7 @@ WRAPPER int posix_memalign(void **ret, size_t align, size_t size)
 
 WRAPPER void *aligned_alloc(size_t align, size_t size)
 {
-	__typeof__(&aligned_alloc) real = HEAP(aligned_alloc);
-	void *ptr = real ? real(align, size) : arena_get(align, size);
+	void *ptr = REAL(aligned_alloc)(align, size);
 
 	CAIRN(libc, aligned_alloc, align, size, ptr);
 	return ptr;
@@ -176,9 +181,24 @@ WRAPPER void *aligned_alloc(size_t align, size_t size)
 
 WRAPPER void *memalign(size_t align, size_t size)
 {
-	__typeof__(&memalign) real = HEAP(memalign);
-	void *ptr = real ? real(align, size) : arena_get(align, size);
+	void *ptr = REAL(memalign)(align, size);
 
 	CAIRN(libc, memalign, align, size, ptr);
+	return ptr;
+}
+
+WRAPPER void *valloc(size_t size)
+{
+	void *ptr = REAL(valloc)(size);
+
+	CAIRN(libc, valloc, size, ptr);
+	return ptr;
+}
+
+WRAPPER void *pvalloc(size_t size)
+{
+	void *ptr = REAL(pvalloc)(size);
+
+	CAIRN(libc, pvalloc, size, ptr);
 	return ptr;
 }

@@ -23,31 +23,38 @@ ssize_t __read_chk(int fd, void *buf, size_t size, size_t room);
 ssize_t __pread_chk(int fd, void *buf, size_t size, off_t offset, size_t room);
 ssize_t __pread64_chk(int fd, void *buf, size_t size, off64_t offset, size_t room);
 
-DECLARE_REAL(open);
-DECLARE_REAL(open64);
-DECLARE_REAL(__open_2);
-DECLARE_REAL(__open64_2);
-DECLARE_REAL(openat);
-DECLARE_REAL(openat64);
-DECLARE_REAL(__openat_2);
-DECLARE_REAL(__openat64_2);
-DECLARE_REAL(creat);
-DECLARE_REAL(creat64);
-DECLARE_REAL(close);
-DECLARE_REAL(read);
-DECLARE_REAL(__read_chk);
-DECLARE_REAL(write);
-DECLARE_REAL(pread);
-DECLARE_REAL(pread64);
-DECLARE_REAL(__pread_chk);
-DECLARE_REAL(__pread64_chk);
-DECLARE_REAL(pwrite);
-DECLARE_REAL(pwrite64);
-DECLARE_REAL(readv);
-DECLARE_REAL(writev);
-DECLARE_REAL(connect);
-DECLARE_REAL(accept);
-DECLARE_REAL(accept4);
+/* Stands for what is not there (any of these may be called so). */
+static long no_such_call(void)
+{
+	errno = ENOSYS;
+	return -1;
+}
+
+DECLARE_REAL(open, no_such_call);
+DECLARE_REAL(open64, no_such_call);
+DECLARE_REAL(__open_2, no_such_call);
+DECLARE_REAL(__open64_2, no_such_call);
+DECLARE_REAL(openat, no_such_call);
+DECLARE_REAL(openat64, no_such_call);
+DECLARE_REAL(__openat_2, no_such_call);
+DECLARE_REAL(__openat64_2, no_such_call);
+DECLARE_REAL(creat, no_such_call);
+DECLARE_REAL(creat64, no_such_call);
+DECLARE_REAL(close, no_such_call);
+DECLARE_REAL(read, no_such_call);
+DECLARE_REAL(__read_chk, no_such_call);
+DECLARE_REAL(write, no_such_call);
+DECLARE_REAL(pread, no_such_call);
+DECLARE_REAL(pread64, no_such_call);
+DECLARE_REAL(__pread_chk, no_such_call);
+DECLARE_REAL(__pread64_chk, no_such_call);
+DECLARE_REAL(pwrite, no_such_call);
+DECLARE_REAL(pwrite64, no_such_call);
+DECLARE_REAL(readv, no_such_call);
+DECLARE_REAL(writev, no_such_call);
+DECLARE_REAL(connect, no_such_call);
+DECLARE_REAL(accept, no_such_call);
+DECLARE_REAL(accept4, no_such_call);
 
 /* Runs `call`, which gives `type`, as event `name` with these fields before the common ones. */
 #define CALL(type, name, call, ...) \

@@ -1,5 +1,6 @@
-/* Locks and condition variables: pthread:mutex_*, rwlock_*, cond_*, with their address, the result
- * (0 or an errno) and, where it may wait, how long it took.
+/* Locks and condition variables: pthread:mutex_*, rwlock_*, cond_*, with their address (a wait for a
+ * condition variable: the mutex too), the result (0 or an errno) and, where it may wait, how long it
+ * took.
  *
  * Condition variables have two versions in glibc on x86-64; the current one is asked for.
  */
@@ -17,7 +18,17 @@
 		return result; \
 	} while (0)
 
-/* The same for what does not wait. */
+/* The same for a wait for `cond`, which gives `mutex` back meanwhile. */
+#define COND_WAIT(name, call) \
+	do { \
+		uint64_t began; \
+		int result; \
+		CAIRN_AROUND(pthread, name, began = wrap_now_ns(), result = (call), cond, mutex, \
+			result, (wait_ns, wrap_now_ns() - began)); \
+		return result; \
+	} while (0)
+
+/* For what does not wait. */
 #define DO(name, p, call) \
 	do { \
 		int result = (call); \
@@ -25,27 +36,33 @@
 		return result; \
 	} while (0)
 
-DECLARE_REAL(pthread_mutex_lock);
-DECLARE_REAL(pthread_mutex_trylock);
-DECLARE_REAL(pthread_mutex_timedlock);
-DECLARE_REAL(pthread_mutex_clocklock);
-DECLARE_REAL(pthread_mutex_unlock);
-DECLARE_REAL(pthread_rwlock_rdlock);
-DECLARE_REAL(pthread_rwlock_tryrdlock);
-DECLARE_REAL(pthread_rwlock_timedrdlock);
-DECLARE_REAL(pthread_rwlock_clockrdlock);
-DECLARE_REAL(pthread_rwlock_wrlock);
-DECLARE_REAL(pthread_rwlock_trywrlock);
-DECLARE_REAL(pthread_rwlock_timedwrlock);
-DECLARE_REAL(pthread_rwlock_clockwrlock);
-DECLARE_REAL(pthread_rwlock_unlock);
-DECLARE_REAL(pthread_cond_wait);
-DECLARE_REAL(pthread_cond_timedwait);
-DECLARE_REAL(pthread_cond_clockwait);
-DECLARE_REAL(pthread_cond_signal);
-DECLARE_REAL(pthread_cond_broadcast);
-
 #define COND_VERSION "GLIBC_2.3.2"
+
+/* Stands for what is not there (any of these may be called so). */
+static int no_such_call(void)
+{
+	return ENOSYS;
+}
+
+DECLARE_REAL(pthread_mutex_lock, no_such_call);
+DECLARE_REAL(pthread_mutex_trylock, no_such_call);
+DECLARE_REAL(pthread_mutex_timedlock, no_such_call);
+DECLARE_REAL(pthread_mutex_clocklock, no_such_call);
+DECLARE_REAL(pthread_mutex_unlock, no_such_call);
+DECLARE_REAL(pthread_rwlock_rdlock, no_such_call);
+DECLARE_REAL(pthread_rwlock_tryrdlock, no_such_call);
+DECLARE_REAL(pthread_rwlock_timedrdlock, no_such_call);
+DECLARE_REAL(pthread_rwlock_clockrdlock, no_such_call);
+DECLARE_REAL(pthread_rwlock_wrlock, no_such_call);
+DECLARE_REAL(pthread_rwlock_trywrlock, no_such_call);
+DECLARE_REAL(pthread_rwlock_timedwrlock, no_such_call);
+DECLARE_REAL(pthread_rwlock_clockwrlock, no_such_call);
+DECLARE_REAL(pthread_rwlock_unlock, no_such_call);
+DECLARE_REAL_VERSION(pthread_cond_wait, no_such_call, COND_VERSION);
+DECLARE_REAL_VERSION(pthread_cond_timedwait, no_such_call, COND_VERSION);
+DECLARE_REAL(pthread_cond_clockwait, no_such_call);
+DECLARE_REAL_VERSION(pthread_cond_signal, no_such_call, COND_VERSION);
+DECLARE_REAL_VERSION(pthread_cond_broadcast, no_such_call, COND_VERSION);
 
 WRAPPER int pthread_mutex_lock(pthread_mutex_t *mutex)
 {
@@ -125,28 +142,27 @@ WRAPPER int pthread_rwlock_unlock(pthread_rwlock_t *rwlock)
 
 WRAPPER int pthread_cond_wait(pthread_cond_t *restrict cond, pthread_mutex_t *restrict mutex)
 {
-	WAIT(cond_wait, cond, REAL_VERSION(pthread_cond_wait, COND_VERSION)(cond, mutex));
+	COND_WAIT(cond_wait, REAL(pthread_cond_wait)(cond, mutex));
 }
 
 WRAPPER int pthread_cond_timedwait(pthread_cond_t *restrict cond, pthread_mutex_t *restrict mutex,
 	const struct timespec *restrict until)
 {
-	WAIT(cond_timedwait, cond,
-		REAL_VERSION(pthread_cond_timedwait, COND_VERSION)(cond, mutex, until));
+	COND_WAIT(cond_timedwait, REAL(pthread_cond_timedwait)(cond, mutex, until));
 }
 
 WRAPPER int pthread_cond_clockwait(pthread_cond_t *restrict cond, pthread_mutex_t *restrict mutex,
 	clockid_t clock, const struct timespec *restrict until)
 {
-	WAIT(cond_timedwait, cond, REAL(pthread_cond_clockwait)(cond, mutex, clock, until));
+	COND_WAIT(cond_timedwait, REAL(pthread_cond_clockwait)(cond, mutex, clock, until));
 }
 
 WRAPPER int pthread_cond_signal(pthread_cond_t *cond)
 {
-	DO(cond_signal, cond, REAL_VERSION(pthread_cond_signal, COND_VERSION)(cond));
+	DO(cond_signal, cond, REAL(pthread_cond_signal)(cond));
 }
 
 WRAPPER int pthread_cond_broadcast(pthread_cond_t *cond)
 {
-	DO(cond_broadcast, cond, REAL_VERSION(pthread_cond_broadcast, COND_VERSION)(cond));
+	DO(cond_broadcast, cond, REAL(pthread_cond_broadcast)(cond));
 }

@@ -95,6 +95,9 @@ def test_locks():
     some('pthread:rwlock_trywrlock', result=16)
     assert any(e['wait_ns'] > 0 for e in EVENTS['pthread:cond_wait'])
     assert len(EVENTS['pthread:cond_broadcast']) >= 100
+    locks = {e['mutex'] for e in EVENTS['pthread:mutex_trylock']}
+    for name in ('pthread:cond_wait', 'pthread:cond_timedwait'):
+        assert {e['mutex'] for e in EVENTS[name]} == locks and len(locks) == 1, (name, locks)
 
 
 def test_child():
