@@ -300,6 +300,18 @@ int cairn_reader_wait(struct cairn_reader *r, int timeout_ms);
 /* Goes on with the first event at or after time_ns (backwards too). Not for an fd: -ESPIPE. */
 int cairn_reader_seek(struct cairn_reader *r, int64_t time_ns, struct cairn_error *err);
 
+#define CAIRN_LIMIT_STATE \
+	1u /* also events from before begin_ns that say who is who: all of the
+			      * provider cairn_state, in Cairn's traces */
+
+/* Gives from now on only events with begin_ns <= time_ns < end_ns (INT64_MIN, INT64_MAX: no limit),
+ * from the first one on. Packets outside are passed by their heads alone; those that may hold what
+ * CAIRN_LIMIT_STATE asks for are gone through, but only that is given. Losses outside are not given,
+ * packets outside not counted. For an fd nothing is passed: it goes on with what comes. 0, -EINVAL
+ * (flags) or as cairn_reader_next(). */
+int cairn_reader_limit(struct cairn_reader *r, int64_t begin_ns, int64_t end_ns, uint32_t flags,
+	struct cairn_error *err);
+
 /* The time from the begin of the first packet to the end of the last, by packet headers alone.
  * 0, -ENODATA (no packets, or none with times), -ESPIPE for an fd. */
 int cairn_reader_range(struct cairn_reader *r, int64_t *ret_begin_ns, int64_t *ret_end_ns);

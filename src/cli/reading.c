@@ -137,7 +137,10 @@ int reading_open(struct reading *r)
 		got = parse_time(r, r->since, &r->since_ns);
 	if (got == CLI_OK && r->until)
 		got = parse_time(r, r->until, &r->until_ns);
-	/* Seeking would hide the state dump with the names of threads; events are only skipped. */
+	if (got == CLI_OK && !is_pipe && (r->since || r->until) &&
+		cairn_reader_limit(r->reader, r->since_ns, r->follow ? INT64_MAX : r->until_ns,
+			CAIRN_LIMIT_STATE, &err) < 0)
+		got = fail(r->c, &err);
 	return got;
 }
 

@@ -155,6 +155,7 @@ struct ctfr_event {
 	/* The fields' values, made but for the numbers, if they are nothing but little-endian integers
 	 * of whole bytes one after the other, behind a context of fixed size; else NULL. */
 	struct cairn_value *flat;
+	bool says_who; /* of a Cairn trace's cairn_state: names processes and threads */
 	bool in_row; /* fields are byte-aligned integers and strings alone: ctfr_values_row() */
 	struct ctfr_event *next_pending;
 };
@@ -185,6 +186,7 @@ struct ctfr_stream {
 	struct map big_ids;
 	struct ctfr_event *only; /* if there is exactly one */
 	size_t nevents;
+	bool says_who; /* one of its events does */
 	/* tid, pid, comm of the context, if at fixed places in it; -1 */
 	int32_t tid_at, pid_at;
 	const struct ctfr_node *tid, *pid;

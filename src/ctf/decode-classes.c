@@ -57,7 +57,11 @@ static int name_event(struct ctfr_meta *m, struct ctfr_event *e)
 		if (!e->pub.format)
 			return -ENOMEM;
 	}
-	return e->pub.provider ? 0 : -ENOMEM;
+	if (!e->pub.provider)
+		return -ENOMEM;
+	e->says_who = m->pub.is_cairn && strcmp(e->pub.provider, "cairn_state") == 0;
+	e->stream->says_who |= e->says_who;
+	return 0;
 }
 
 static int add_class(struct ctfr_meta *m, const struct ctfr_event *e)

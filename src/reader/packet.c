@@ -1,5 +1,5 @@
 /* Packets of a stream: files opened in turn, heads read and checked, losses found between packets,
- * the window on the current packet, and finding the packet of a time.
+ * the window on the current packet.
  *
  * A file's packets are trusted as far as their heads make sense: sizes within the file, sizes not
  * below the head's own, the trace's magic number and UUID. A head that makes no sense ends its
@@ -131,7 +131,7 @@ int packet_head(
 
 /* ---- files and windows ---- */
 
-static int stream_open(struct stream *s)
+int stream_open(struct stream *s)
 {
 	struct stat st;
 
@@ -182,7 +182,7 @@ ssize_t stream_read(struct stream *s, void *p, size_t n, uint64_t offset)
 	return err < 0 ? err : (ssize_t)got;
 }
 
-static int window_reserve(struct stream *s, size_t cap)
+int stream_window(struct stream *s, size_t cap)
 {
 	uint8_t *w;
 
@@ -225,7 +225,7 @@ int stream_refill(struct stream *s, uint64_t from)
 	if (skip == 0) {
 		if (s->window_cap >= EVENT_MAX)
 			return 0;
-		if (window_reserve(s, s->window_cap * 2) < 0)
+		if (stream_window(s, s->window_cap * 2) < 0)
 			return -ENOMEM;
 	}
 	memmove(s->window, s->window + skip, keep);
@@ -255,8 +255,7 @@ static void add_loss(struct stream *s, const char *reason, uint64_t count, int64
 	l->end_ns = s->packet_end_ns != INT64_MIN ? s->packet_end_ns : begin;
 }
 
-/* Counts by reason behind the content of our packets; false if there are none. */
-static bool tail_losses(struct stream *s, const struct packet_head *h, bool report, int64_t begin)
+bool stream_tail_losses(struct stream *s, const struct packet_head *h, bool report, int64_t begin)
 {
 	uint8_t bytes[512];
 	size_t n = (size_t)MIN(s->packet_bytes, sizeof(bytes));
@@ -293,7 +292,7 @@ static void find_losses(struct stream *s, const struct packet_head *h)
 	if (has_seq && s->seen_seq && seq > s->seq + 1)
 		add_loss(s, "packets", seq - s->seq - 1, begin);
 	/* before the first packet of a ring nothing was counted yet */
-	if (tail_losses(s, h, s->seen_tail || !has_seq || seq == 0, begin)) {
+	if (stream_tail_losses(s, h, s->seen_tail || !has_seq || seq == 0, begin)) {
 		s->seen_tail = true;
 	} else if (has_lost && s->seen_discarded && lost != s->discarded) {
 		add_loss(s, "discarded", lost > s->discarded ? lost - s->discarded : 0, begin);
@@ -336,8 +335,12 @@ static void begin_packet(struct stream *s, const struct packet_head *h, uint64_t
 		s->info.cpu = (int64_t)h->roles[CTFR_ROLE_CPU];
 	s->info.trace = &s->trace->meta.pub;
 	s->info.class_id = h->cls->id;
-	s->info.packets++;
-	s->info.bytes += MIN(s->packet_bytes, avail);
+	s->skim = s->r->keep_state && h->end_ns < s->r->begin_ns && h->begin_ns <= h->end_ns &&
+		h->end_ns != INT64_MIN;
+	if (!s->skim) {
+		s->info.packets++;
+		s->info.bytes += MIN(s->packet_bytes, avail);
+	}
 	s->in_packet = true;
 	s->packet_done = false;
 	find_losses(s, h);
@@ -430,7 +433,7 @@ int stream_next_packet(struct stream *s)
 		return next_of_queue(s);
 	r = stream_slots(s);
 	if (r == 0)
-		r = window_reserve(s, window_size(s));
+		r = stream_window(s, window_size(s));
 	if (r < 0)
 		return r;
 	r = stream_open(s);
@@ -454,7 +457,7 @@ int stream_next_packet(struct stream *s)
 		if (r != -CTFR_SHORT || s->window_len < s->window_cap ||
 			s->window_cap >= (16u << 20))
 			break;
-		if (window_reserve(s, s->window_cap * 2) < 0)
+		if (stream_window(s, s->window_cap * 2) < 0)
 			return -ENOMEM;
 	}
 	if (r == -CTFR_SHORT)
@@ -466,114 +469,13 @@ int stream_next_packet(struct stream *s)
 	}
 	if (h.bytes > avail && s->r->follow && s->file + 1 == s->nfiles)
 		return at_end(s); /* it is being written */
+	if (h.begin_ns != INT64_MIN && h.begin_ns >= s->r->end_ns && !s->r->follow) {
+		s->ended = true; /* it and all that follow are later than what is asked for */
+		stream_close(s);
+		return 0;
+	}
 	s->packet_at = s->next_packet;
 	s->next_packet += h.bytes ? h.bytes : avail;
 	begin_packet(s, &h, avail);
-	return 0;
-}
-
-/* ---- looking at heads alone: seek and range ---- */
-
-/* The head of the packet at `offset` of the current file; 1, or 0 at the end or at damage. */
-static int peek_head(struct stream *s, uint64_t offset, struct packet_head *h)
-{
-	int r = stream_open(s);
-	size_t want = 512;
-
-	if (r == 0)
-		r = stream_slots(s);
-	if (r == 0)
-		r = window_reserve(s, WINDOW_MIN);
-	if (r < 0)
-		return r == -ENOMEM ? r : 0;
-	for (;;) {
-		ssize_t got = stream_read(s, s->window, want, offset);
-
-		if (got <= 0)
-			return 0;
-		memset(s->window + got, 0, CTFR_SLACK);
-		r = packet_head(s->trace, s->window, (size_t)got, s->slots, h);
-		if (r != -CTFR_SHORT || (size_t)got < want || want >= s->window_cap)
-			break;
-		want = s->window_cap;
-	}
-	if (r < 0)
-		return 0;
-	if (!h->bytes)
-		h->bytes = s->file_size - offset;
-	return h->bytes != 0;
-}
-
-int stream_seek(struct stream *s, int64_t time_ns)
-{
-	struct packet_head h;
-	int64_t key = INT64_MIN;
-	int r = 0;
-
-	stream_close(s);
-	s->in_packet = s->has_notice = false;
-	s->nlosses = s->loss = 0;
-	s->last_ns = INT64_MIN;
-	s->seen_seq = s->seen_discarded = s->seen_tail = false;
-	memset(s->tail_lost, 0, sizeof(s->tail_lost));
-	s->state = STREAM_LAZY;
-	for (s->file = 0; s->file < s->nfiles; s->file++) {
-		uint64_t at = 0;
-
-		s->trace = s->files[s->file].trace;
-		s->info.path = s->files[s->file].path;
-		while ((r = peek_head(s, at, &h)) > 0) {
-			/* without an end, the packet may hold the time: it is read through */
-			if (h.end_ns == INT64_MIN || h.end_ns >= time_ns)
-				break;
-			s->packet_at = at;
-			s->packet_bytes = h.bytes;
-			s->cut = at + h.bytes > s->file_size;
-			(void)tail_losses(s, &h, false, 0); /* the counts so far, if it has any */
-			s->seen_tail = true;
-			s->seen_seq = h.seen & 1u << CTFR_ROLE_SEQ_NUM;
-			s->seq = h.roles[CTFR_ROLE_SEQ_NUM];
-			s->seen_discarded = h.seen & 1u << CTFR_ROLE_DISCARDED;
-			s->discarded = h.roles[CTFR_ROLE_DISCARDED];
-			at += h.bytes;
-		}
-		stream_close(s);
-		if (r < 0)
-			return r;
-		s->next_packet = at;
-		if (r > 0) {
-			key = h.begin_ns;
-			break;
-		}
-	}
-	s->ended = s->file == s->nfiles;
-	if (s->ended && s->r->follow && s->nfiles) { /* goes on where the last file ends */
-		s->file = s->nfiles - 1;
-		s->ended = false;
-		s->state = STREAM_WAIT;
-	}
-	s->key = key;
-	return 0;
-}
-
-int stream_range(struct stream *s, int64_t *begin, int64_t *end)
-{
-	int r = 0;
-
-	for (s->file = 0; s->file < s->nfiles; s->file++) {
-		struct packet_head h;
-
-		s->trace = s->files[s->file].trace;
-		s->info.path = s->files[s->file].path;
-		for (uint64_t at = 0; (r = peek_head(s, at, &h)) > 0; at += h.bytes) {
-			if (h.begin_ns != INT64_MIN)
-				*begin = MIN(*begin, h.begin_ns);
-			if (h.end_ns != INT64_MIN)
-				*end = MAX(*end, h.end_ns);
-		}
-		stream_close(s);
-		if (r < 0)
-			return r;
-	}
 	return 0;
 }

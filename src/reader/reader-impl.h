@@ -77,6 +77,7 @@ struct stream {
 	uint64_t packet_at, packet_bytes; /* the current packet: offset and whole size */
 	uint64_t content_bits; /* what may be read of it */
 	bool in_packet, cut;
+	bool skim; /* the current packet ends before what is asked for */
 	bool ended; /* there is nothing more */
 	bool head_taken; /* the first of the queue is, or was, the current packet */
 	uint8_t *window; /* owned, unless it is of a queue */
@@ -140,6 +141,7 @@ struct cairn_reader {
 	struct pipe pipe;
 	uint64_t delay_ns;
 	int64_t begin_ns, end_ns; /* begin: INT64_MIN, end: INT64_MAX if not asked for */
+	bool keep_state; /* CAIRN_LIMIT_STATE */
 	int64_t given_ns; /* the latest time given */
 	int64_t newest_ns; /* the latest packet end seen */
 	uint64_t last_change_ns, last_refresh_ns; /* follow; CLOCK_MONOTONIC */
@@ -192,10 +194,18 @@ int stream_next_packet(struct stream *s);
  * 1: done, 0: there is no more, or -Exxx. */
 int stream_refill(struct stream *s, uint64_t from);
 ssize_t stream_read(struct stream *s, void *p, size_t n, uint64_t offset);
+int stream_open(struct stream *s); /* its current file, if it is not open; 0 or -errno */
+int stream_window(struct stream *s, size_t cap); /* makes room for cap bytes; 0 or -ENOMEM */
+/* Notes the counts by reason behind the content of our packets, as losses since `begin` if they are
+ * to be reported; false if there are none. */
+bool stream_tail_losses(struct stream *s, const struct packet_head *h, bool report, int64_t begin);
 int stream_slots(struct stream *s); /* makes s->slots fit s->trace */
 void stream_notice(struct stream *s, enum cairn_notice_kind kind, uint64_t offset, const char *fmt,
 	...) PRINTF_LIKE(4, 5);
-/* Puts the stream at the packet in which time_ns is. */
+/* ---- seek.c ---- */
+
+/* Puts the stream at the packet in which time_ns is; at its begin, if r->keep_state and it may say
+ * who is who: then what comes before is skimmed. */
 int stream_seek(struct stream *s, int64_t time_ns);
 int stream_range(struct stream *s, int64_t *begin, int64_t *end);
 

@@ -441,6 +441,20 @@ int cairn_reader_seek(struct cairn_reader *r, int64_t time_ns, struct cairn_erro
 	return e < 0 ? error_set(as_error(cerr), e, "cannot seek: %s", strerror(-e)) : 0;
 }
 
+int cairn_reader_limit(struct cairn_reader *r, int64_t begin_ns, int64_t end_ns, uint32_t flags,
+	struct cairn_error *cerr)
+{
+	int e;
+
+	if (flags & ~CAIRN_LIMIT_STATE)
+		return error_set(as_error(cerr), -EINVAL, "flags %#x are not known", flags);
+	r->begin_ns = begin_ns;
+	r->end_ns = end_ns;
+	r->keep_state = flags & CAIRN_LIMIT_STATE;
+	e = r->is_pipe ? 0 : seek_all(r, begin_ns);
+	return e < 0 ? error_set(as_error(cerr), e, "cannot seek: %s", strerror(-e)) : 0;
+}
+
 int cairn_reader_range(struct cairn_reader *r, int64_t *ret_begin_ns, int64_t *ret_end_ns)
 {
 	int64_t begin = INT64_MAX, end = INT64_MIN;

@@ -1,5 +1,5 @@
-/* A stream: its items, one at a time. The fast way through a packet is stream_event_fast(): header
- * by a form, the rest by a program; all else walks the nodes. */
+/* A stream: its items, one at a time. The fast way through a packet is step_fast(): header by a
+ * form, the rest by a program; all else walks the nodes. */
 #include "reader/reader-impl.h"
 
 #include <errno.h>
@@ -83,8 +83,15 @@ static inline void set_event(struct stream *s, const struct ctfr_event *cls, uin
 	s->ev.time_ns = clock_epoch_ns(s->cls->clock, s->clock);
 }
 
-/* One event at the cursor, whole in the window and of the usual kind; false: take the slow way. */
-static inline bool stream_event_fast(struct stream *s)
+/* Where a fast step ends. */
+struct step {
+	const struct ctfr_event *e;
+	const struct ctfr_header_form *form;
+	const uint8_t *begin, *end; /* with its header */
+};
+
+/* The event at the cursor, whole in the window and of the usual kind; false: take the slow way. */
+static inline bool step_fast(const struct stream *s, struct step *ret)
 {
 	const struct ctfr_stream *cls = s->cls;
 	const struct ctfr_header_form *f = cls->forms, *last = cls->forms + cls->nforms;
@@ -117,11 +124,42 @@ static inline bool stream_event_fast(struct stream *s)
 		if (!q)
 			return false;
 	}
-	if (f->time_bits)
-		update_clock(s, (load64(p + f->time_byte) >> f->time_shift) & f->time_mask,
-			f->time_mask);
-	set_event(s, e, at * 8, (uint64_t)(q - s->c.buf) * 8, (at + f->bytes) * 8);
+	*ret = (struct step){e, f, p, q};
 	return true;
+}
+
+static inline void take_time(struct stream *s, const struct step *st)
+{
+	const struct ctfr_header_form *f = st->form;
+
+	if (f->time_bits)
+		update_clock(s, (load64(st->begin + f->time_byte) >> f->time_shift) & f->time_mask,
+			f->time_mask);
+}
+
+static inline bool stream_event_fast(struct stream *s)
+{
+	struct step st;
+	uint64_t at;
+
+	if (!step_fast(s, &st))
+		return false;
+	take_time(s, &st);
+	at = (uint64_t)(st.begin - s->c.buf);
+	set_event(s, st.e, at * 8, (uint64_t)(st.end - s->c.buf) * 8, (at + st.form->bytes) * 8);
+	return true;
+}
+
+/* Goes over events that nobody asked for, up to one that says who is who, or that needs the slow
+ * way. */
+static void skim(struct stream *s)
+{
+	struct step st;
+
+	while (step_fast(s, &st) && !st.e->says_who) {
+		take_time(s, &st);
+		s->c.pos = (uint64_t)(st.end - s->c.buf) * 8;
+	}
 }
 
 static int walk_event(struct stream *s, const struct ctfr_event **ret)
@@ -220,8 +258,9 @@ static void give(struct stream *s, enum cairn_item_kind kind)
 		s->key = s->last_ns;
 }
 
-/* Whether the event is in the asked range; beyond its end the stream ends. */
-static bool wanted(struct stream *s)
+/* Whether the event is in the asked range, or says who is who in it; beyond the range's end the
+ * stream ends. */
+static inline bool wanted(struct stream *s)
 {
 	if (s->ev.time_ns >= s->r->end_ns) {
 		s->in_packet = false;
@@ -229,7 +268,7 @@ static bool wanted(struct stream *s)
 		stream_close(s);
 		return false;
 	}
-	return s->ev.time_ns >= s->r->begin_ns;
+	return s->ev.time_ns >= s->r->begin_ns || (s->r->keep_state && s->event_cls->says_who);
 }
 
 int stream_advance(struct stream *s)
@@ -260,6 +299,8 @@ int stream_advance(struct stream *s)
 				return r;
 			continue;
 		}
+		if (s->skim)
+			skim(s);
 		if (!stream_event_fast(s)) {
 			r = event_slow(s);
 			if (r < 0)
@@ -271,10 +312,10 @@ int stream_advance(struct stream *s)
 				continue;
 			}
 		}
-		s->info.events++;
 		if (s->ev.time_ns > s->last_ns)
 			s->last_ns = s->ev.time_ns;
 		if (wanted(s)) {
+			s->info.events++;
 			give(s, CAIRN_ITEM_EVENT);
 			return 0;
 		}
