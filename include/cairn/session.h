@@ -324,8 +324,9 @@ struct cairn_host_info {
 };
 int cairn_host_info(
 	struct cairn_control *ctl, struct cairn_host_info *ret_info, struct cairn_error *err);
-/* Asks a host in another process to stop all its sessions and end. cairn_host_step() of that host
- * then returns -ESHUTDOWN, once. */
+/* Asks a host in another process to stop all its sessions and end, and waits for that, a minute at
+ * most (-ETIMEDOUT). cairn_host_step() of that host then returns -ESHUTDOWN, once; its caller frees
+ * the host. A local host is only asked. */
 int cairn_host_shutdown(struct cairn_control *ctl, struct cairn_error *err);
 
 /* Name of a reason for losses ("ring_full"...), 0 <= reason < CAIRN_LOST_MAX; NULL if unused. */

@@ -7,11 +7,14 @@
 #include "session/session-impl.h"
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define SHUTDOWN_NS 60000000000u
 
 struct cairn_control {
 	struct cairn_host *host; /* borrowed; NULL: remote */
@@ -402,5 +405,18 @@ int cairn_session_rotate(struct cairn_control *ctl, const char *session, char *r
 
 int cairn_host_shutdown(struct cairn_control *ctl, struct cairn_error *err)
 {
-	return control_call(ctl, control_request_new("shutdown", NULL), NULL, (struct error *)err);
+	int r = control_call(ctl, control_request_new("shutdown", NULL), NULL, (struct error *)err);
+	struct pollfd p = {.fd = ctl->fd, .events = POLLIN};
+	uint64_t end = now_ns(CLOCK_MONOTONIC) + SHUTDOWN_NS;
+	char bytes[64];
+
+	if (r < 0 || ctl->fd < 0)
+		return r;
+	/* closing our connection is the last that it does */
+	while (now_ns(CLOCK_MONOTONIC) < end) {
+		if (poll(&p, 1, 100) == 1 && recv(ctl->fd, bytes, sizeof(bytes), MSG_DONTWAIT) <= 0)
+			return 0;
+	}
+	return error_set((struct error *)err, -ETIMEDOUT,
+		"the session host is ending, but has not finished its sessions yet");
 }

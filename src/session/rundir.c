@@ -147,6 +147,35 @@ static void link_runtime(struct cairn_host *h)
 			strerror(errno));
 }
 
+/* Who listens there: its pid, or 0. */
+static pid_t listener_pid(const char *path)
+{
+	AUTO(fd) int fd = -1;
+	struct ucred who;
+	socklen_t len = sizeof(who);
+
+	if (socket_connect(path, &fd, NULL) < 0 ||
+		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0)
+		return 0;
+	return who.pid;
+}
+
+static int name_is_taken(struct cairn_host *h, struct error *err)
+{
+	pid_t pid = listener_pid(h->public_path);
+
+	if (pid)
+		(void)error_set(err, -EADDRINUSE, "a host named '%s' runs already: process %d",
+			h->name, (int)pid);
+	else
+		(void)error_set(err, -EADDRINUSE, "a host named '%s' runs already", h->name);
+	error_hint(err,
+		"use it, or end it by `cairn daemon --stop --name %s`, or choose another name",
+		h->name);
+	h->public_path[0] = 0; /* not ours to remove */
+	return -EADDRINUSE;
+}
+
 static int listen_public(struct cairn_host *h, struct error *err)
 {
 	char hosts[128];
@@ -168,12 +197,8 @@ static int listen_public(struct cairn_host *h, struct error *err)
 		return error_set(err, -ENAMETOOLONG,
 			"the socket path for host '%s' in %s is too long", h->name, hosts);
 	(void)sweep(hosts);
-	if (access(h->public_path, F_OK) == 0) {
-		h->public_path[0] = 0;
-		(void)error_set(err, -EADDRINUSE, "a host named '%s' runs already", h->name);
-		error_hint(err, "use it, or stop it first, or choose another name");
-		return -EADDRINUSE;
-	}
+	if (access(h->public_path, F_OK) == 0)
+		return name_is_taken(h, err);
 	r = socket_listen(h->public_path, geteuid() == 0 ? 0666 : 0600, &h->public_fd, err);
 	if (r < 0) {
 		h->public_path[0] = 0;

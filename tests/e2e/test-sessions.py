@@ -67,6 +67,42 @@ def two_sessions_over_one_program(t):
 
 
 @test
+def daemon_says_where_it_is_and_how_it_ends(t):
+    name = t.path("run/hosts/daemon.sock")
+    r = t.cairn("daemon", "-d", "--output-root", t.path("root"))
+    try:
+        pid = json.loads(t.cairn("list", "--json").out)["host"]["pid"]
+        assert r.out == "", r
+        for what in ("process %d" % pid, name, t.path("root"), "`cairn daemon --stop`"):
+            assert what in r.err, (what, r)
+        second = t.cairn("daemon", status=1)
+        assert "runs already: process %d\n" % pid in second.err and "--stop" in second.err, second
+        assert t.cairn("daemon", "-d", "--json", status=1).out == ""
+        other = json.loads(t.cairn("daemon", "-d", "--json", "--name", "other").out)
+        assert other["pid"] != pid and other["stop"] == "cairn daemon --stop --name other", other
+        assert other["socket"] == t.path("run/hosts/other.sock")
+        ended = json.loads(t.cairn(*other["stop"].split()[1:], "--json").out)
+        assert ended == {"pid": other["pid"], "ended": True}, ended
+    finally:
+        r = t.cairn("daemon", "--stop")
+    assert not os.path.exists(name), "it has not ended"
+    for _ in range(5):  # one after the other, without a pause
+        p = json.loads(t.cairn("daemon", "-d", "--json").out)
+        assert p["name"] == "daemon"
+        t.cairn("daemon", "--stop")
+    t.cairn("daemon", "--stop", status=1)
+
+
+@test
+def daemon_in_the_foreground(t):
+    d = t.start([CAIRN, "daemon", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    said = json.loads(d.stdout.readline())
+    assert said["pid"] == d.pid and os.path.exists(said["socket"]), said
+    d.send_signal(signal.SIGTERM)
+    assert d.communicate(timeout=30) == (b"", b"") and d.returncode == 0
+
+
+@test
 def snapshot_of_a_flight_recorder(t):
     t.daemon()
     p = looper(t, t.compile("p", LOOP))
