@@ -282,4 +282,333 @@ int main(int argc, char **argv)
     assert len(named(t, "pthread:cond_timedwait")) == 4
 
 
+# ---- waiting ----
+
+# waits_in(tid, nr, object): that thread is asleep in that system call, on this object or descriptor.
+WAITS = r"""
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+static bool waits_in(volatile pid_t *tid, long nr, uint64_t from, uint64_t size)
+{
+	char path[64];
+	unsigned long arg = 0;
+	long in = -1;
+	if (!*tid) return false;
+	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", *tid);
+	FILE *f = fopen(path, "r"); /* which uses no open, read or close that is wrapped */
+	if (!f || fscanf(f, "%ld %lx", &in, &arg) != 2) in = -1;
+	if (f) fclose(f);
+	return in == nr && arg - from < size;
+}
+static void until_waits(volatile pid_t *tid, long nr, const volatile void *object, uint64_t size)
+{
+	while (!waits_in(tid, nr, (uint64_t)(uintptr_t)object, size)) sched_yield();
+}
+"""
+
+
+def need_syscall_file():
+    try:
+        with open("/proc/self/syscall", encoding="ascii") as f:
+            f.read()
+    except OSError as e:
+        raise Skip("needs /proc/PID/syscall: %s" % e)
+
+
+@test
+def waits_are_measured(t):
+    """Each wait_ns is at least how long another thread saw it wait, at most what the waiter saw."""
+    need_syscall_file()
+    prog = t.compile("p", WAITS + r"""
+static uint64_t now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_rwlock_t rwlock = PTHREAD_RWLOCK_INITIALIZER;
+static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+static const struct timespec far = {1ll << 40, 0};
+static int turn;
+static int mutex_lock(void) { return pthread_mutex_lock(&mutex); }
+static int mutex_timedlock(void) { return pthread_mutex_timedlock(&mutex, &far); }
+static int rwlock_rdlock(void) { return pthread_rwlock_rdlock(&rwlock); }
+static int rwlock_wrlock(void) { return pthread_rwlock_wrlock(&rwlock); }
+static int rwlock_timedwrlock(void) { return pthread_rwlock_timedwrlock(&rwlock, &far); }
+static int cond_wait(void) { return pthread_cond_wait(&cond, &mutex); }
+static int cond_timedwait(void) { return pthread_cond_clockwait(&cond, &mutex, CLOCK_MONOTONIC, &far); }
+static struct { const char *name; int (*call)(void); volatile void *object; uint64_t size; } rows[] = {
+	{"mutex_lock", mutex_lock, &mutex, sizeof(mutex)},
+	{"mutex_timedlock", mutex_timedlock, &mutex, sizeof(mutex)},
+	{"rwlock_rdlock", rwlock_rdlock, &rwlock, sizeof(rwlock)},
+	{"rwlock_wrlock", rwlock_wrlock, &rwlock, sizeof(rwlock)},
+	{"rwlock_timedwrlock", rwlock_timedwrlock, &rwlock, sizeof(rwlock)},
+	{"cond_wait", cond_wait, &cond, sizeof(cond)},
+	{"cond_timedwait", cond_timedwait, &cond, sizeof(cond)},
+};
+static volatile pid_t tid;
+static uint64_t waited;
+static void *waiter(void *arg)
+{
+	bool on_cond = rows[turn].object == &cond;
+	if (on_cond) pthread_mutex_lock(&mutex);
+	tid = (pid_t)syscall(SYS_gettid);
+	uint64_t began = now();
+	if (rows[turn].call() != 0) abort();
+	waited = now() - began;
+	if (rows[turn].object == &rwlock) pthread_rwlock_unlock(&rwlock);
+	else pthread_mutex_unlock(&mutex);
+	return NULL;
+}
+int main(void)
+{
+	for (turn = 0; turn < (int)(sizeof(rows) / sizeof(rows[0])); turn++) {
+		uint64_t seen;
+		pthread_t t;
+		volatile void *o = rows[turn].object;
+		if (o == &mutex) pthread_mutex_lock(&mutex);
+		if (o == &rwlock) pthread_rwlock_wrlock(&rwlock);
+		tid = 0;
+		pthread_create(&t, NULL, waiter, NULL);
+		until_waits(&tid, SYS_futex, o, rows[turn].size);
+		seen = now();
+		while (now() - seen < 3000000) ;
+		seen = now() - seen;
+		if (o == &mutex) pthread_mutex_unlock(&mutex);
+		if (o == &rwlock) pthread_rwlock_unlock(&rwlock);
+		if (o == &cond) pthread_cond_signal(&cond);
+		pthread_join(t, NULL);
+		printf("%s %d %lu %lu %lu %lu\n", rows[turn].name, tid, (unsigned long)o,
+			(unsigned long)&mutex, (unsigned long)seen, (unsigned long)waited);
+	}
+	return 0;
+}
+""", ["-pthread"])
+    out = t.record([prog], *WITH).out
+    rows = [line.split() for line in out.splitlines()]
+    assert len(rows) == 7, out
+    events = t.events()
+    for name, tid, obj, mutex, seen, waited in rows:
+        tid, obj, mutex, seen, waited = map(int, (tid, obj, mutex, seen, waited))
+        kind = name.split("_")[0]
+        mine = [e["fields"] for e in events if e["event"] == name and e["tid"] == tid
+                and e["fields"][kind] == obj]
+        assert len(mine) == 1 and mine[0]["result"] == 0, (name, mine)
+        assert seen <= mine[0]["wait_ns"] <= waited, (name, seen, mine[0], waited)
+        if kind == "cond":
+            assert mine[0]["mutex"] == mutex, (mine[0], mutex)
+
+
+@test
+def cancelled_while_waiting(t):
+    """Cleanup handlers run and nothing stays behind; a call that never returned has no event."""
+    need_syscall_file()
+    prog = t.compile("p", WAITS + r"""
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+static int fds[2], server;
+static volatile pid_t tid;
+static volatile int cleaned;
+static void clean(void *block)
+{
+	free(block);
+	cleaned++;
+}
+static void clean_mutex(void *block)
+{
+	pthread_mutex_unlock(&mutex); /* it was taken again, or this fails and the trylock below too */
+	clean(block);
+}
+static void *in_read(void *arg)
+{
+	char c;
+	pthread_cleanup_push(clean, malloc(4321));
+	tid = (pid_t)syscall(SYS_gettid);
+	(void)!read(fds[0], &c, 1);
+	pthread_cleanup_pop(0);
+	return NULL;
+}
+static void *in_accept(void *arg)
+{
+	pthread_cleanup_push(clean, malloc(4321));
+	tid = (pid_t)syscall(SYS_gettid);
+	(void)!accept(server, NULL, NULL);
+	pthread_cleanup_pop(0);
+	return NULL;
+}
+static void *in_cond_wait(void *arg)
+{
+	pthread_mutex_lock(&mutex);
+	pthread_cleanup_push(clean_mutex, malloc(4321));
+	tid = (pid_t)syscall(SYS_gettid);
+	pthread_cond_wait(&cond, &mutex);
+	pthread_cleanup_pop(0);
+	return NULL;
+}
+static int descriptors(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	int n = 0;
+	while (readdir(d)) n++;
+	closedir(d);
+	return n;
+}
+int main(void)
+{
+	static void *(*const run[])(void *) = {in_read, in_accept, in_cond_wait};
+	static const long nr[] = {SYS_read, SYS_accept, SYS_futex};
+	struct sockaddr_un none = {.sun_family = AF_UNIX}; /* the kernel finds a name */
+	int before, i, cancelled = 0;
+
+	server = socket(AF_UNIX, SOCK_STREAM, 0);
+	if (pipe(fds) || bind(server, (struct sockaddr *)&none, sizeof(sa_family_t)) || listen(server, 1))
+		abort();
+	before = descriptors();
+	for (i = 0; i < 300; i++) {
+		int how = i % 3;
+		void *result;
+		pthread_t t;
+		tid = 0;
+		pthread_create(&t, NULL, run[how], NULL);
+		if (how == 2) until_waits(&tid, SYS_futex, &cond, sizeof(cond));
+		else until_waits(&tid, nr[how], (void *)(intptr_t)(how ? server : fds[0]), 1);
+		pthread_cancel(t);
+		pthread_join(t, &result);
+		cancelled += result == PTHREAD_CANCELED;
+	}
+	printf("cancelled %d, cleaned %d, descriptors %d, ", cancelled, cleaned, descriptors() - before);
+	printf("trylock %d ", pthread_mutex_trylock(&mutex));
+	printf("unlock %d\n", pthread_mutex_unlock(&mutex));
+	(void)!write(fds[1], "x", 1);
+	(void)!read(fds[0], &fds[1], 1); /* a wait that ends has its event, here as before */
+	return 0;
+}
+""", ["-pthread"])
+    assert all_ways(t, prog) == \
+        "cancelled 300, cleaned 300, descriptors 0, trylock 0 unlock 0\n"
+    events = t.events()
+    assert not t.lost(), t.lost()
+    names = [e["event"] for e in events]
+    assert "accept" not in names and "cond_wait" not in names, (names.count("accept"), names.count("cond_wait"))
+    assert [e["fields"]["result"] for e in events if e["event"] == "read"] == [1]
+    blocks = [e for e in events if e["event"] == "malloc" and e["fields"]["size"] == 4321]
+    assert len({e["tid"] for e in blocks}) == len(blocks) == 300
+    for block in blocks:  # freed by its own thread's handler
+        assert any(e["event"] == "free" and e["tid"] == block["tid"] and
+                   e["fields"]["ptr"] == block["fields"]["ptr"] for e in events), block
+
+
+# ---- programs ----
+
+@test
+def children_by_vfork_and_exec(t):
+    """What the parent does, what the child does before exec and what the new program does."""
+    prog = t.compile("p", r"""
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+extern char **environ;
+int main(int argc, char **argv)
+{
+	char *const args[] = {argv[0], "child", NULL};
+	int i, status, sum = 0;
+	pid_t pid;
+
+	if (argc > 1) {
+		free(malloc(2222));
+		return 3;
+	}
+	for (i = 0; i < 20; i++) {
+		free(malloc(1111));
+		pid = vfork();
+		if (pid == 0) { /* shares our memory and our rseq area */
+			int fd = open("/dev/null", O_WRONLY);
+			if (fd < 0 || write(fd, "abc", 3) != 3 || close(fd)) _exit(9);
+			execv(argv[0], args);
+			_exit(8);
+		}
+		waitpid(pid, &status, 0);
+		sum += WEXITSTATUS(status);
+		if (posix_spawn(&pid, argv[0], NULL, NULL, args, environ) != 0) return 1;
+		waitpid(pid, &status, 0);
+		sum += WEXITSTATUS(status);
+	}
+	printf("%d\n", sum);
+	return 0;
+}
+""", ["-fno-builtin"])
+    assert all_ways(t, prog) == "120\n"
+    assert not t.lost(), t.lost()
+    events = t.events()
+
+    def sized(size):
+        return [e for e in events if e["event"] == "malloc" and e["fields"]["size"] == size]
+    assert len(sized(1111)) == 20 and len({e["tid"] for e in sized(1111)}) == 1
+    assert len({e["tid"] for e in sized(2222)}) == len(sized(2222)) == 40
+    parent = sized(1111)[0]["tid"]
+    writes = [e for e in events if e["event"] == "write" and e["fields"]["size"] == 3]
+    assert len(writes) == 20 and parent not in {e["tid"] for e in writes}, writes
+    assert {e["tid"] for e in writes} < {e["tid"] for e in sized(2222)}
+
+
+@test
+def real_programs_behave_the_same(t):
+    """Output, errors and status of programs of the system, with wrappers and without."""
+    t.write("in", "".join("%d line\n" % (i * 7919 % 1000) for i in range(5000)))
+    t.write("x.c", "int main(void) { return 0; }\n")
+    python = """
+import json, os, subprocess, sys, threading
+total = []
+lock = threading.Lock()
+def work(n):
+    with lock:
+        total.append(len(json.dumps([{"k": i} for i in range(n)])))
+threads = [threading.Thread(target=work, args=(n,)) for n in range(50)]
+[x.start() for x in threads]
+[x.join() for x in threads]
+print(sum(total), subprocess.run(["sh", "-c", "exit 9"]).returncode)
+try:
+    open("/nonexistent")
+except OSError as e:
+    print(e)
+sys.exit(5)
+"""
+    for command, status in (
+            (["sort", "-n", "in"], 0),
+            (["sh", "-c", "sort -u in | head -n 3; grep -c 7 in; cat nothing; exit 3"], 3),
+            (["bash", "-c", "exec 2>&-; x=$(seq 1000 | wc -l); (kill -9 $BASHPID); echo $x $?"], 0),
+            (["sh", "-c", "kill -15 $$"], None),
+            (["xargs", "-n", "100", "-P", "2", "-a", "in", "true"], 0),
+            (["tar", "-cf", "out.tar", "--mtime=@0", "in"], 0),
+            (["cc", "-c", "x.c", "-o", "x.o"], 0),
+            (["python3", "-c", python], 5)):
+        plain = t.run(command, status=None)
+        trace = t.path("trace-" + command[0] + str(status))
+        recorded = t.record(command, *WITH, status=None, trace=trace)
+        want = 128 - plain.status if plain.status < 0 else plain.status
+        assert status is None or plain.status == status, plain
+        assert (recorded.status, recorded.out, recorded.err) == (want, plain.out, plain.err), (
+            plain, recorded)
+
+
 main()
