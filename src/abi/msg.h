@@ -4,7 +4,9 @@
  * CAIRN_MSG_MAX bytes: struct cairn_msg, then the payload of its type. File descriptors come by
  * SCM_RIGHTS. Both sides check SO_PEERCRED: the host believes only the pid, uid and gid that the
  * kernel says; the runtime talks only to a host of its own uid or of root. Neither trusts lengths
- * or indexes of the other. Unknown types are ignored, so that versions may differ.
+ * or indexes of the other. Unknown types are ignored, so that versions may differ; a packet without
+ * a true head ends the connection. A descriptor sent with RINGSET is of memory sealed against
+ * shrinking, or of a file that root or the program's user owns and nobody else may write.
  *
  * Where hosts listen: $CAIRN_HOST (a path, set by `cairn record -- COMMAND`), and every socket
  * RUNDIR/hosts/NAME.sock, where RUNDIR is /run/cairn (root's; always looked at) and

@@ -24,6 +24,7 @@
 #define RETRY_MS 20
 #define LOOK_MS 500 /* for hosts that come, other credentials, another cgroup */
 #define GRACE_MS_MAX 64
+#define FLOOD_NS 1000000 /* beside a host that never stops talking, the program comes first */
 
 struct control {
 	int signals;
@@ -31,6 +32,7 @@ struct control {
 	struct rt_conn *conn[MAX_POLL];
 	uint32_t n;
 	int grace_ms; /* next wait while deferred frees are pending */
+	bool more; /* a host said more than is read at once */
 };
 
 void rt_control_wake(void)
@@ -131,7 +133,7 @@ static bool any_host(void)
 /* How far all connected hosts have answered; constructors wait for it. */
 static void publish_synced(void)
 {
-	uint64_t synced = rt.retry ? rt.synced : rt.changes;
+	uint64_t synced = rt.retry == 1 ? rt.synced : rt.changes;
 
 	for (struct rt_conn *c = rt.conns; c; c = c->next)
 		if (c->fd >= 0 && c->synced < synced)
@@ -161,7 +163,7 @@ static int work(struct control *ct)
 	rt_hooks_set(any_host());
 	if (rt.sets)
 		rt_process_cgroup();
-	if (rt.retry)
+	if (rt.retry == 1)
 		timeout = RETRY_MS;
 	if (rt_grace_poll()) {
 		timeout = ct->grace_ms;
@@ -194,7 +196,8 @@ static void handle(struct control *ct)
 		if (!ct->fds[i].revents)
 			continue;
 		if (ct->conn[i]) {
-			rt_conn_read(ct->conn[i]); /* connections are freed in look() only */
+			/* connections are freed in look() only */
+			ct->more |= rt_conn_read(ct->conn[i]);
 			rt_conn_flush(ct->conn[i]);
 		} else {
 			drain(ct->fds[i].fd);
@@ -216,8 +219,13 @@ static void run(struct control *ct)
 		if (SYS(ppoll, ct->fds, ct->n, timeout < 0 ? NULL : ts, 0, 0) <= 0)
 			continue;
 		mask = rt_lock();
+		ct->more = false;
 		handle(ct);
 		rt_unlock(mask);
+		ts[0] = 0;
+		ts[1] = FLOOD_NS;
+		if (ct->more) /* shorter does no harm */
+			(void)SYS(nanosleep, ts, 0);
 	}
 }
 
@@ -228,6 +236,7 @@ void rt_control_run(void)
 	uint64_t mask;
 
 	rt.dormant = !rt_hosts_exist();
+	rt_ids_forget(); /* those of a control thread before us */
 	if (t)
 		t->muted = 1;
 	(void)SYS(prctl, PR_SET_NAME, "cairn", 0, 0, 0); /* for people */

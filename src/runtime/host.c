@@ -19,8 +19,9 @@
 #define MSG_CMSG_CLOEXEC 0x40000000
 #define MAX_QUEUED (16u << 20)
 #define MAX_FDS 8
+#define READ_AT_ONCE 64 /* messages; others want the lock, too */
 #define NEW_NS 100000000
-#define REFUSED_TRIES 50
+#define SOON_TRIES 50
 #define EAGAIN 11
 #define EINTR 4
 
@@ -132,11 +133,11 @@ static int passed_fd(const struct msg_head *h, const struct fd_control *control)
 	return fd;
 }
 
-void rt_conn_read(struct rt_conn *c)
+bool rt_conn_read(struct rt_conn *c)
 {
 	static uint8_t data[CAIRN_MSG_MAX + sizeof(struct cairn_msg)];
 
-	while (c->fd >= 0) {
+	for (int i = 0; c->fd >= 0 && i < READ_AT_ONCE; i++) {
 		struct fd_control control = {0};
 		struct {
 			void *base;
@@ -149,7 +150,7 @@ void rt_conn_read(struct rt_conn *c)
 		long n = SYS(recvmsg, c->fd, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
 		if (n == -EAGAIN)
-			return;
+			return false;
 		if (n == -EINTR)
 			continue;
 		if (n <= 0)
@@ -157,6 +158,7 @@ void rt_conn_read(struct rt_conn *c)
 		else
 			rt_conn_message(c, data, (size_t)n, passed_fd(&h, &control));
 	}
+	return c->fd >= 0;
 }
 
 void rt_conn_end(struct rt_conn *c)
@@ -228,8 +230,11 @@ static void conn_connect(struct rt_conn *c)
 		return;
 	}
 	(void)SYS(close, fd); /* never used */
-	if (err == -EAGAIN || (err < 0 && c->tries++ < REFUSED_TRIES))
+	c->tries += c->tries < SOON_TRIES;
+	if (err < 0 && c->tries < SOON_TRIES)
 		rt.retry = 1; /* busy, or bound but not listening yet */
+	else if (err == -EAGAIN && !rt.retry)
+		rt.retry = 2; /* nobody accepts there, perhaps for good */
 	if (err != -EAGAIN)
 		c->state = err == 0 ? RT_CONN_NEVER : RT_CONN_REFUSED;
 }
@@ -452,4 +457,5 @@ void rt_conns_inherited(void)
 	}
 	for (struct rt_set *s = rt.sets; s; s = s->next)
 		s->fd = -1;
+	rt_ids_forget();
 }

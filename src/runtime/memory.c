@@ -81,11 +81,12 @@ void *rt_alloc(size_t n)
 
 void rt_free(void *p)
 {
-	struct head *h = (struct head *)p - 1;
+	struct head *h;
 	uint32_t class = CLASS_MIN;
 
 	if (!p)
 		return;
+	h = (struct head *)p - 1;
 	if (h->bytes > (1u << CLASS_MAX)) {
 		(void)SYS(munmap, h, h->bytes); /* ours and whole: cannot fail */
 		return;

@@ -338,8 +338,10 @@ void rt_conn_message(struct rt_conn *c, const uint8_t *data, size_t len, int fd)
 		rt_copy(&m, data, sizeof(m));
 	data += sizeof(m);
 	len -= sizeof(m);
-	if (m.magic != CAIRN_MSG_MAGIC || m.len != len)
+	if (m.magic != CAIRN_MSG_MAGIC || m.len != len) {
+		rt_conn_end(c); /* whatever speaks there, it is no host */
 		m.type = 0;
+	}
 	switch (m.type) {
 	case CAIRN_MSG_DECLINE: rt_conn_end(c); break;
 	case CAIRN_MSG_RINGSET:

@@ -2,8 +2,10 @@
  *
  * A ring set is mapped as: header page, control pages, then each ring's data twice in a row, so
  * that a record never wraps. The header is copied first and only the copy is believed; every size
- * is checked against the file's before it is used; memfds must be sealed against shrinking, so
- * that a host cannot take memory away from under us.
+ * is checked against the file's before it is used. Memfds must be sealed against shrinking, so
+ * that a host cannot take memory away from under us. Files (--ring-dir) cannot be: they must belong
+ * to root or to us, and whoever cuts one short kills the programs that record to it. What all
+ * hosts together may have mapped is limited: addresses and mappings are the program's.
  *
  * A writer may sleep in a page fault inside an append, and its address must stay ours: a set that
  * is done with is first retired (writers stop), and after a grace period its addresses are
@@ -16,8 +18,13 @@
 #include <linux/stat.h>
 
 #define PAGE CAIRN_RING_PAGE
-#define MAX_RINGS 8192u
+#define MAX_RINGS 8192u /* of one set */
+#define MAX_RINGS_MAPPED 16384u /* two mappings each: half of what the kernel allows a process */
+#define MAX_AREA_BYTES (1ull << 45) /* of 47 bits */
+#define BLOCK_NS_MAX 10000000000u /* who blocks longer than that has hung */
 #define EPROTO 71
+#define EPERM 1
+#define ENOMEM 12
 #define KNOWN_CONTEXTS ((1u << CAIRN_CTX_PERF) - 1)
 
 static bool header_is_valid(const struct cairn_ringset_hdr *h, uint64_t file_bytes)
@@ -41,22 +48,31 @@ static bool header_is_valid(const struct cairn_ringset_hdr *h, uint64_t file_byt
 		h->nrings * h->ring_bytes <= file_bytes - h->data_offset;
 }
 
+/* Memory that nobody can take away: sealed, which only memory can be; else a file that is still in
+ * its directory (an unsealed memfd is in none), which nobody may change but root and we. */
+static bool is_lasting(long seals, const struct statx *st)
+{
+	if (seals >= 0 && (seals & F_SEAL_SHRINK))
+		return true;
+	return st->stx_nlink && !(st->stx_mode & 022) &&
+		(st->stx_uid == 0 || (!rt.secure && st->stx_uid == rt.uid));
+}
+
 static int read_header(
 	int fd, const struct cairn_msg_ringset *m, struct cairn_ringset_hdr *ret, struct statx *st)
 {
-	long seals;
+	long seals =
+		SYS(fcntl, fd, F_GET_SEALS); /* first: the size that is read is then for good */
 
 	if (SYS(statx, fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, st) < 0)
 		return -EPROTO;
+	if ((st->stx_mode & 0170000) != 0100000 /* S_IFREG */ || !is_lasting(seals, st))
+		return -EPERM;
 	if (SYS(pread64, fd, ret, sizeof(*ret), 0) != sizeof(*ret))
 		return -EPROTO;
 	if (st->stx_size != m->bytes || !header_is_valid(ret, st->stx_size))
 		return -EPROTO;
 	if (ret->kind != m->kind || ret->session_id != m->session_id)
-		return -EPROTO;
-	/* a file (--ring-dir) has no seals; the host that made it has our trust by its uid */
-	seals = SYS(fcntl, fd, F_GET_SEALS);
-	if (seals >= 0 && !(seals & F_SEAL_SHRINK))
 		return -EPROTO;
 	return 0;
 }
@@ -75,7 +91,7 @@ static struct rt_area *area_get(uint64_t bytes)
 			return a;
 		}
 	}
-	a = rt_alloc(sizeof(*a));
+	a = bytes <= MAX_AREA_BYTES - rt.area_bytes ? rt_alloc(sizeof(*a)) : NULL;
 	if (!a)
 		return NULL;
 	p = SYS(mmap, 0, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -85,6 +101,7 @@ static struct rt_area *area_get(uint64_t bytes)
 	}
 	a->base = (uint8_t *)p;
 	a->bytes = bytes;
+	rt.area_bytes += bytes;
 	return a;
 }
 
@@ -150,7 +167,7 @@ static struct ring_set_producer *make_producer(
 	p->nrings = h->nrings;
 	p->mode = h->mode;
 	p->clock = h->clock;
-	p->block_ns = h->block_ns;
+	p->block_ns = h->block_ns < BLOCK_NS_MAX ? h->block_ns : BLOCK_NS_MAX;
 	p->now = rt.clock ? rt.clock : clock_monotonic;
 	for (uint32_t i = 0; i < h->nrings; i++) {
 		p->rings[i].ctl = (struct cairn_ring_ctl *)(ctl + (uint64_t)i * PAGE);
@@ -183,6 +200,7 @@ static void set_free(struct rt_set *s)
 {
 	if (s->area)
 		area_put(s->area);
+	rt.rings_mapped -= s->nrings;
 	rt_free((void *)(uintptr_t)s->p);
 	rt_free(s->stall);
 	rt_free(s);
@@ -193,16 +211,20 @@ static int set_map(
 {
 	int err;
 
+	if (h->nrings > MAX_RINGS_MAPPED - rt.rings_mapped)
+		return -ENOMEM;
+	s->nrings = h->nrings;
+	rt.rings_mapped += h->nrings;
 	s->stall = rt_alloc(h->nrings * sizeof(uint64_t));
 	s->area = area_get(h->ctl_offset + h->nrings * (PAGE + 2 * h->ring_bytes));
 	if (!s->stall || !s->area)
-		return -12 /* ENOMEM */;
+		return -ENOMEM;
 	err = map_all(s->area, fd, h);
 	if (err)
 		return err;
 	s->p = make_producer(h, s->area);
 	if (!s->p)
-		return -12;
+		return -ENOMEM;
 	set_fill(s, h, st);
 	return 0;
 }
@@ -220,7 +242,7 @@ int rt_set_map(int fd, const struct cairn_msg_ringset *m, struct rt_set **ret)
 		return -95 /* EOPNOTSUPP */;
 	s = rt_alloc(sizeof(*s));
 	if (!s)
-		return -12;
+		return -ENOMEM;
 	err = set_map(fd, &h, &st, s);
 	if (err) {
 		set_free(s);

@@ -128,6 +128,7 @@ struct rt_set {
 	uint32_t
 		thread_event; /* id + 1 of the event by which threads introduce themselves, 0: none */
 	struct rt_area *area; /* owned */
+	uint32_t nrings; /* that it has of rt.rings_mapped */
 };
 
 /* Maps the ring set in fd (of `bytes` bytes), every header field checked. Takes fd on success.
@@ -252,7 +253,7 @@ struct rt_conn { /* one socket of a host, connected or not */
 	uint32_t seq;
 	uint32_t forked; /* the next HELLO is that of a fork child */
 	uint32_t scan; /* rt.scan when last found */
-	uint32_t tries; /* connects that were refused */
+	uint32_t tries; /* connects that did not succeed */
 	uint32_t sync_out; /* a SYNC is unanswered */
 	uint64_t told; /* rt.changes that EVENTS were sent up to */
 	uint64_t sync_seq; /* rt.changes at the unanswered SYNC */
@@ -272,7 +273,8 @@ void rt_conn_flush(struct rt_conn *c);
 /* Ends the connection. Its rings and enablings stay in force, for a new host. */
 void rt_conn_end(struct rt_conn *c);
 bool rt_conn_reachable(const struct rt_conn *c); /* could it be connected now, as we are now? */
-void rt_conn_read(struct rt_conn *c); /* handles everything that has come */
+/* Handles what has come, but not for ever: true if there may be more. */
+bool rt_conn_read(struct rt_conn *c);
 void rt_set_close(struct rt_set *s); /* out of force at once; recycled after grace */
 void rt_hosts_scan(void); /* finds hosts, connects, forgets sockets that are gone */
 bool rt_hosts_changed(void); /* where hosts appear, since the last call */
@@ -283,6 +285,7 @@ bool rt_hosts_expected(void); /* the link to the runtime is left for hosts to co
 /* Starts the control thread unless there is one, or nothing for it to do. True: there is one. Not
  * under the lock. */
 void rt_ids_from(int fd); /* control thread: CAIRN_MSG_PROC has come; takes fd (thread.c) */
+void rt_ids_forget(void); /* what was lent is not in this table of descriptors */
 bool rt_control_start(void);
 void rt_control_wake(void);
 void rt_hooks_set(bool on); /* hooks.c; under the lock */
@@ -309,6 +312,7 @@ struct rt_state {
 	 * changes: release by the control thread, acquire by threads; number n stands in [n % 2]. */
 	uint32_t ids;
 	char ids_path[2][96];
+	int ids_fd[2]; /* owned; what the paths name, in the control thread's table; 0: none */
 	uint32_t waits; /* dormant: hosts are waited for even if there is no sign of one */
 	uint32_t wait_ms; /* longest that a registration waits for hosts */
 
@@ -322,6 +326,8 @@ struct rt_state {
 
 	struct rt_set *sets; /* all mapped sets */
 	struct rt_area *free_areas;
+	uint64_t area_bytes; /* of all areas: they are never unmapped */
+	uint32_t rings_mapped; /* of all sets */
 	uint64_t last_serial;
 	struct rt_conn *conns;
 	uint32_t scan;
@@ -331,7 +337,7 @@ struct rt_state {
 	int32_t control_tid; /* 0: not running; atomic */
 	uint32_t rescan; /* look for hosts */
 	uint64_t hosts_seen; /* rt_hosts_changed(): what it saw; 0: look again */
-	uint32_t retry; /* a host was busy: look again soon */
+	uint32_t retry; /* a host was busy: look again, 1: soon, 2: at leisure */
 	uint32_t dormant;
 	uintptr_t hook_at[RT_HOOKS]; /* libc's functions; 0: not there */
 	char env_rundir[96]; /* $CAIRN_RUNDIR */

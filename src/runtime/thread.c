@@ -15,6 +15,7 @@
 
 #define CHUNK_BYTES (32u << 10)
 #define RSEQ_AREA_BYTES 32
+#define PROC_MAGIC 0x9fa0
 
 __thread struct rt_thread *rt_self __attribute__((tls_model("initial-exec")));
 
@@ -157,7 +158,15 @@ void rt_ids_from(int fd)
 	uint32_t n = rt.ids + 1;
 	char *path = rt.ids_path[n % 2];
 	size_t len = 0, size = sizeof(rt.ids_path[0]);
+	long fs[32]; /* struct statfs; its type is first */
 
+	if (SYS(fstatfs, fd, fs) < 0 || fs[0] != PROC_MAGIC) {
+		(void)SYS(close, fd); /* anything else might keep threads waiting */
+		return;
+	}
+	if (rt.ids_fd[n % 2]) /* two ago: who still reads its path finds nothing, and says so */
+		(void)SYS(close, rt.ids_fd[n % 2]);
+	rt.ids_fd[n % 2] = fd;
 	rt_append(path, size, &len, "/proc/");
 	rt_append_u64(path, size, &len, (uint32_t)SYS(getpid));
 	rt_append(path, size, &len, "/task/");
@@ -170,6 +179,11 @@ void rt_ids_from(int fd)
 	for (struct rt_thread_chunk *c = load_acquire(&rt.chunks); c; c = c->next)
 		for (uint32_t i = 0; i < c->n; i++)
 			rt_thread_forget_regions(&c->threads[i]);
+}
+
+void rt_ids_forget(void)
+{
+	rt.ids_fd[0] = rt.ids_fd[1] = 0;
 }
 
 /* A number of `text` from *at, which moves past it; 0 if there is none. */
