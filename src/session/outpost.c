@@ -3,7 +3,9 @@
  * A program's runtime looks in the run directory of its own file system. If a program that is asked
  * for by its pid has another root than we, one more listening socket is bound there, as
  * ROOT/run/cairn/hosts/NAME-PID.sock, or below the program's own $CAIRN_RUNDIR. What is made there
- * goes when the host ends; what a killed host left there is swept by the next.
+ * goes when the host ends; what a killed host left there is swept by the next. Directories that were
+ * made on the way are known by a mode that no other has (MADE_MODE) and by their owner: the last host
+ * to use one removes it, whoever made it.
  *
  * The tree belongs to whoever runs the container, who may change it at any time: each step is taken
  * relative to a descriptor of a directory inside it (openat2, RESOLVE_IN_ROOT), and nothing is
@@ -24,6 +26,7 @@
 #include <unistd.h>
 
 #define MADE_MAX 8 /* directories made on the way */
+#define MADE_MODE 01755 /* sticky, though only its owner may write: it means "made by a host" */
 
 struct outpost {
 	struct outpost *next;
@@ -52,6 +55,32 @@ static int open_in(int dir, const char *path, uint64_t how)
 	return fd < 0 ? -errno : (int)fd;
 }
 
+static int make_dir(int at, const char *name)
+{
+	mode_t mask = umask(0);
+	int r = mkdirat(at, name, MADE_MODE) < 0 ? -errno : 0;
+
+	(void)umask(mask);
+	return r;
+}
+
+/* Was this made by a host of ours, living or dead? */
+static bool made_by_host(int dir)
+{
+	struct stat st;
+
+	return fstat(dir, &st) == 0 && (st.st_mode & 07777) == MADE_MODE && st.st_uid == geteuid();
+}
+
+/* To be removed at the end, unless others use it then. */
+static void note_made(struct outpost *o, int parent, const char *name)
+{
+	if (o->nmade == MADE_MAX)
+		return;
+	strcpy(o->made[o->nmade].name, name);
+	o->made[o->nmade++].parent = fcntl(parent, F_DUPFD_CLOEXEC, 0);
+}
+
 /* Opens `path` below root, making what is missing. */
 static int make_way(struct outpost *o, int root, const char *path)
 {
@@ -74,16 +103,14 @@ static int make_way(struct outpost *o, int root, const char *path)
 		strcat(strcat(done, "/"), part);
 		next = open_in(root, done, RESOLVE_IN_ROOT);
 		if (next == -ENOENT && o->nmade < MADE_MAX) {
-			next = mkdirat(at, part, 0755) < 0 ? -errno : 0;
-			if (next == 0) {
-				strcpy(o->made[o->nmade].name, part);
-				o->made[o->nmade++].parent = fcntl(at, F_DUPFD_CLOEXEC, 0);
-			}
+			next = make_dir(at, part);
 			if (next == 0 || next == -EEXIST)
 				next = open_in(at, part, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
 		}
 		if (next < 0)
 			return next;
+		if (made_by_host(next))
+			note_made(o, at, part);
 		auto_fd(&at);
 		at = next;
 		path += n;
@@ -123,6 +150,14 @@ static int address(const struct outpost *o, const char *name, struct sockaddr_un
 		: -ENAMETOOLONG;
 }
 
+/* Connecting to a file that is no socket is refused just as if nobody listened. */
+static bool is_socket(int dir, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISSOCK(st.st_mode);
+}
+
 /* Removes sockets on which nobody listens any more. */
 static void sweep_dir(const struct outpost *o)
 {
@@ -133,14 +168,16 @@ static void sweep_dir(const struct outpost *o)
 	if (d)
 		(void)take_fd(&fd); /* d has it */
 	while (d && (e = readdir(d))) {
-		AUTO(fd) int s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		AUTO(fd) int s = -1;
 		size_t n = strlen(e->d_name);
 		struct sockaddr_un sa;
 
-		if (n < 6 || strcmp(e->d_name + n - 5, ".sock") != 0 || s < 0 ||
-			address(o, e->d_name, &sa) < 0)
+		if (n < 6 || strcmp(e->d_name + n - 5, ".sock") != 0 ||
+			!is_socket(o->dir, e->d_name) || address(o, e->d_name, &sa) < 0)
 			continue;
-		if (connect(s, (struct sockaddr *)&sa, sizeof(sa)) < 0 && errno == ECONNREFUSED)
+		s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		if (s >= 0 && connect(s, (struct sockaddr *)&sa, sizeof(sa)) < 0 &&
+			errno == ECONNREFUSED)
 			(void)unlinkat(o->dir, e->d_name, 0); /* somebody may have been faster */
 	}
 }

@@ -104,9 +104,11 @@ static bool socket_is_dead(const char *path)
 {
 	AUTO(fd) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct sockaddr_un sa;
+	struct stat st;
 
-	if (fd < 0 || socket_address(path, &sa) < 0)
-		return false;
+	if (fd < 0 || socket_address(path, &sa) < 0 || lstat(path, &st) < 0 ||
+		!S_ISSOCK(st.st_mode))
+		return false; /* what is no socket refuses connections too */
 	return connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 && errno == ECONNREFUSED;
 }
 

@@ -170,6 +170,37 @@ def another_mount_namespace(t):
 
 
 @test
+def what_a_killed_host_left_is_swept(t):
+    """Its socket, and the directories that it made; not what is no host's."""
+    need_namespaces(t)
+    p, pid = hidden(t, "env", "CAIRN_RUNDIR=" + t.rundir + "/a/b")
+    inside = "/proc/%d/root%s" % (pid, t.rundir)
+    for k, theirs in enumerate(("a/b/hosts/not-a-host.sock", "a/keep", None)):
+        r = record_hidden(t, p, pid, t.path("killed%d" % k))
+        r.kill()
+        r.wait()
+        assert [f for f in os.listdir(inside + "/a/b/hosts") if f.startswith("host-")]
+        if theirs:
+            open(os.path.join(inside, theirs), "w").close()
+        r = record_hidden(t, p, pid, t.path("after%d" % k))
+        r.send_signal(signal.SIGINT)
+        assert r.wait(timeout=30) == 0, r.stderr.read()
+        files = [os.path.join(d, f)[len(inside) + 1:] for d, _, fs in os.walk(inside) for f in fs]
+        assert files == ([theirs] if theirs else []), files
+        assert os.path.exists(inside + "/a") == bool(theirs)
+        assert os.path.exists(inside + "/a/b/hosts") == (k == 0)
+        if theirs:
+            os.unlink(os.path.join(inside, theirs))
+    os.makedirs(inside + "/a/b/hosts")  # an empty directory of theirs stays
+    r = record_hidden(t, p, pid, t.path("theirs"))
+    r.send_signal(signal.SIGINT)
+    assert r.wait(timeout=30) == 0
+    assert os.listdir(inside + "/a/b/hosts") == []
+    p.stdin.close()
+    assert p.wait(timeout=30) == 0
+
+
+@test
 def two_mount_namespaces_at_once(t):
     need_namespaces(t)
     both = [hidden(t), hidden(t)]
