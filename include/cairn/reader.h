@@ -233,7 +233,8 @@ struct cairn_loss {
 enum cairn_notice_kind {
 	CAIRN_NOTICE_CUT = 1, /* the last packet of a file is not whole; what is there was read */
 	CAIRN_NOTICE_DAMAGED =
-		2, /* a packet makes no sense (the rest of its file is not read), or a whole trace */
+		2, /* an event, a packet or a whole trace makes no sense: reading goes on
+				   * behind it */
 	CAIRN_NOTICE_METADATA = 3, /* metadata that was not understood and not needed */
 };
 
@@ -241,6 +242,7 @@ struct cairn_notice {
 	enum cairn_notice_kind kind;
 	const struct cairn_stream_info *stream; /* NULL for METADATA */
 	struct cairn_error error; /* message; where = file and offset */
+	uint64_t skipped; /* DAMAGED: bytes that were not read for it, as far as known */
 };
 
 enum cairn_item_kind {

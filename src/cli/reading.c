@@ -255,6 +255,7 @@ void reading_notice(struct reading *r, const struct cairn_notice *n)
 {
 	r->cut += n->kind == CAIRN_NOTICE_CUT;
 	r->damaged += n->kind == CAIRN_NOTICE_DAMAGED;
+	r->damaged_bytes += n->skipped;
 	if (r->notices++ < NOTICES_SAID)
 		(void)fail(r->c, &n->error); /* only says it: the rest is still read */
 	else if (r->notices == NOTICES_SAID + 1)

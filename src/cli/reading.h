@@ -61,7 +61,7 @@ struct reading {
 	size_t nlost;
 	uint64_t lost_total, lost_unknown; /* unknown: places where some, of unknown number */
 	uint64_t packets_lost;
-	uint64_t cut, damaged, notices;
+	uint64_t cut, damaged, damaged_bytes, notices;
 };
 
 void reading_init(struct reading *r, const struct command *c);

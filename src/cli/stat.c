@@ -341,10 +341,11 @@ static void json(struct stat *s, size_t nnames)
 			(unsigned long long)r->lost[i]);
 	out_printf(o,
 		"},\n \"lost_total\": %llu,\n \"lost_unknown\": %llu,\n"
-		" \"packets_lost\": %llu,\n \"cut_files\": %llu,\n \"damaged_files\": %llu,\n",
+		" \"packets_lost\": %llu,\n \"cut_files\": %llu,\n \"damaged_files\": %llu,\n"
+		" \"damaged_bytes\": %llu,\n",
 		(unsigned long long)r->lost_total, (unsigned long long)r->lost_unknown,
 		(unsigned long long)r->packets_lost, (unsigned long long)r->cut,
-		(unsigned long long)r->damaged);
+		(unsigned long long)r->damaged, (unsigned long long)r->damaged_bytes);
 	if (s->total.events)
 		out_printf(o, " \"begin_ns\": %lld,\n \"end_ns\": %lld,\n \"duration_ns\": %llu,\n",
 			(long long)s->first_ns, (long long)s->last_ns, (unsigned long long)t_ns);

@@ -2,8 +2,9 @@
  * the window on the current packet.
  *
  * A file's packets are trusted as far as their heads make sense: sizes within the file, sizes not
- * below the head's own, the trace's magic number and UUID. A head that makes no sense ends its
- * file; a packet that the file ends within is read as far as it goes.
+ * below the head's own, the trace's magic number and UUID, one stream class. Behind a head that makes
+ * no sense the next packet is searched (resync.c); a packet that the file ends within is read as far
+ * as it goes.
  */
 #include "reader/reader-impl.h"
 
@@ -335,6 +336,9 @@ static void begin_packet(struct stream *s, const struct packet_head *h, uint64_t
 		s->info.cpu = (int64_t)h->roles[CTFR_ROLE_CPU];
 	s->info.trace = &s->trace->meta.pub;
 	s->info.class_id = h->cls->id;
+	if (!s->known && h->seen & 1u << CTFR_ROLE_INSTANCE_ID)
+		s->info.instance_id = h->roles[CTFR_ROLE_INSTANCE_ID];
+	s->known = true;
 	s->skim = s->r->keep_state && h->end_ns < s->r->begin_ns && h->begin_ns <= h->end_ns &&
 		h->end_ns != INT64_MIN;
 	if (!s->skim) {
@@ -387,11 +391,12 @@ static int next_of_queue(struct stream *s)
 	return 0;
 }
 
-static int next_file(struct stream *s)
+int stream_next_file(struct stream *s)
 {
 	stream_close(s);
 	s->file++;
-	s->next_packet = 0;
+	s->next_packet = s->sound_end = 0;
+	s->searching = false;
 	if (s->file < s->nfiles) {
 		s->trace = s->files[s->file].trace;
 		s->info.path = s->files[s->file].path;
@@ -408,7 +413,7 @@ static int next_file(struct stream *s)
 static int at_end(struct stream *s)
 {
 	if (!s->r->follow || s->file + 1 < s->nfiles)
-		return next_file(s);
+		return stream_next_file(s);
 	s->state = STREAM_WAIT;
 	return 0;
 }
@@ -419,7 +424,7 @@ static int cut_off(struct stream *s, uint64_t avail)
 		return at_end(s);
 	stream_notice(s, CAIRN_NOTICE_CUT, s->next_packet,
 		"the last packet is cut off after %" PRIu64 " bytes, within its head", avail);
-	return next_file(s);
+	return stream_next_file(s);
 }
 
 int stream_next_packet(struct stream *s)
@@ -439,7 +444,7 @@ int stream_next_packet(struct stream *s)
 	r = stream_open(s);
 	if (r < 0) {
 		stream_notice(s, CAIRN_NOTICE_DAMAGED, 0, "cannot be read: %s", strerror(-r));
-		return next_file(s);
+		return stream_next_file(s);
 	}
 	avail = s->file_size > s->next_packet ? s->file_size - s->next_packet : 0;
 	if (avail == 0)
@@ -449,7 +454,7 @@ int stream_next_packet(struct stream *s)
 		if (got < 0) {
 			stream_notice(s, CAIRN_NOTICE_DAMAGED, s->next_packet, "cannot be read: %s",
 				strerror((int)-got));
-			return next_file(s);
+			return stream_next_file(s);
 		}
 		s->window_len = (size_t)got;
 		memset(s->window + got, 0, CTFR_SLACK);
@@ -462,13 +467,15 @@ int stream_next_packet(struct stream *s)
 	}
 	if (r == -CTFR_SHORT)
 		return cut_off(s, avail);
-	if (r < 0) {
-		stream_notice(s, CAIRN_NOTICE_DAMAGED, s->next_packet,
-			"a packet is damaged, the rest of the file is not read: %s", h.why);
-		return next_file(s);
+	if (r == 0 && s->known && h.cls->id != s->info.class_id)
+		r = head_bad(&h, "its stream_id is not that of its file");
+	if (r == 0 && h.bytes > avail) {
+		if (s->r->follow && s->file + 1 == s->nfiles)
+			return at_end(s); /* it is being written */
+		r = stream_oversized(s, &h);
 	}
-	if (h.bytes > avail && s->r->follow && s->file + 1 == s->nfiles)
-		return at_end(s); /* it is being written */
+	if (r < 0)
+		return r == -CTFR_BAD ? stream_damaged(s, h.why) : r;
 	if (h.begin_ns != INT64_MIN && h.begin_ns >= s->r->end_ns && !s->r->follow) {
 		s->ended = true; /* it and all that follow are later than what is asked for */
 		stream_close(s);

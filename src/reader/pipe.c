@@ -1,6 +1,9 @@
 /* A trace from a pipe: packets of all streams one after the other, and between them packets with
  * more metadata. Each data packet goes to the queue of its stream (stream_id and
  * stream_instance_id); they wait there for their order in time.
+ *
+ * Bytes that are no packet (a serial line lost some) are passed over up to the next that begins like
+ * one of this trace, if its packets have a UUID; a notice says so.
  */
 #include "reader/reader-impl.h"
 
@@ -97,6 +100,59 @@ static int queue_packet(struct cairn_reader *r, const struct packet_head *h, con
 	return reader_wake(r, s);
 }
 
+/* The next place behind p at which a packet begins, of data or of metadata; NULL if there is none. */
+static const uint8_t *next_mark(const struct trace *t, const uint8_t *p, size_t n)
+{
+	uint8_t mark[MARK_MAX];
+	const uint8_t *data, *text;
+	bool be;
+
+	if (n <= MARK_MAX || packet_mark(t, mark) != MARK_MAX)
+		return NULL;
+	data = memmem(p + 1, n - 1, mark, MARK_MAX);
+	be = t->meta.packet_header->kids[0]->be;
+	for (unsigned i = 0; i < 4; i++)
+		mark[be ? 3 - i : i] = (uint8_t)(CTFR_META_MAGIC >> 8 * i);
+	text = memmem(p + 1, n - 1, mark, MARK_MAX);
+	return !data || (text && text < data) ? text : data;
+}
+
+/* Passes over what is no packet; once for each such place it is said. */
+static int pass_over(struct cairn_reader *r, const uint8_t *p, size_t n, const char *why,
+	size_t *ret_used, struct error *err)
+{
+	struct error *e = as_error(&r->notice.error);
+	const uint8_t *found = next_mark(r->traces, p, n);
+	uint8_t mark[MARK_MAX];
+
+	if (packet_mark(r->traces, mark) != MARK_MAX)
+		return damaged(err, why);
+	if (!r->pipe.lost_way) {
+		memset(&r->notice, 0, sizeof(r->notice));
+		r->notice.kind = CAIRN_NOTICE_DAMAGED;
+		error_set(e, -EIO,
+			"the input is damaged, bytes up to the next packet are skipped: %s", why);
+		error_where(e, "the input, byte %" PRIu64, r->pipe.passed);
+		r->has_notice = true;
+		r->pipe.lost_way = true;
+	}
+	*ret_used = found ? (size_t)(found - p) : n - MIN(n, (size_t)MARK_MAX - 1);
+	return 0;
+}
+
+/* Whether bytes went missing from a packet: the next one stands in it, and not where it ends. */
+static bool is_short(const struct trace *t, const uint8_t *p, size_t bytes, size_t n)
+{
+	uint8_t mark[MARK_MAX];
+	const uint8_t *next;
+
+	if (n < bytes + MARK_MAX || packet_mark(t, mark) != MARK_MAX ||
+		memcmp(p + bytes, mark, MARK_MAX) == 0 || ctfr_is_packetized(p + bytes, n - bytes))
+		return false;
+	next = next_mark(t, p, bytes + MARK_MAX);
+	return next && next < p + bytes;
+}
+
 /* One data packet, or at the end of the input what there is of it. */
 static int take_data(
 	struct cairn_reader *r, const uint8_t *p, size_t n, size_t *ret_used, struct error *err)
@@ -121,7 +177,7 @@ static int take_data(
 	if (e == -CTFR_SHORT)
 		return damaged(err, "the head of a packet has no end");
 	if (e < 0)
-		return damaged(err, h.why);
+		return pass_over(r, p, n, h.why, ret_used, err);
 	if (!(h.seen & 1u << CTFR_ROLE_MAGIC))
 		return damaged(err, "its packets have no magic number");
 	if (h.bytes == 0 || h.bytes > PACKET_MAX)
@@ -129,6 +185,9 @@ static int take_data(
 	if (h.bytes > n && !r->pipe.eof)
 		return 0;
 	*ret_used = (size_t)MIN(h.bytes, (uint64_t)n);
+	if (is_short(t, p, *ret_used, n))
+		return pass_over(r, p, n, "a packet is shorter than it says", ret_used, err);
+	r->pipe.lost_way = false;
 	return queue_packet(r, &h, p, *ret_used, err);
 }
 
@@ -149,6 +208,7 @@ static int take_packets(struct cairn_reader *r, struct error *err)
 		if (used == 0)
 			break;
 		at += used;
+		in->passed += used;
 	}
 	memmove(in->buf, in->buf + at, in->len - at);
 	in->len -= at;

@@ -77,6 +77,9 @@ struct stream {
 	uint64_t packet_at, packet_bytes; /* the current packet: offset and whole size */
 	uint64_t content_bits; /* what may be read of it */
 	bool in_packet, cut;
+	bool known; /* a head has told info.class_id and .instance_id; those after it must agree */
+	bool searching; /* follow: for a packet behind damage, from sound_end on */
+	uint64_t sound_end; /* offset in the file: no packet is missed before it */
 	bool skim; /* the current packet ends before what is asked for */
 	bool ended; /* there is nothing more */
 	bool head_taken; /* the first of the queue is, or was, the current packet */
@@ -121,6 +124,8 @@ struct pipe {
 	size_t len, cap;
 	size_t held; /* bytes of all queues */
 	bool eof;
+	bool lost_way; /* what came last was no packet */
+	uint64_t passed; /* bytes of packets taken, and of what was passed over */
 	uint64_t last_data_ns; /* CLOCK_MONOTONIC */
 	uint64_t *slots; /* owned: for heads */
 };
@@ -145,7 +150,7 @@ struct cairn_reader {
 	int64_t given_ns; /* the latest time given */
 	int64_t newest_ns; /* the latest packet end seen */
 	uint64_t last_change_ns, last_refresh_ns; /* follow; CLOCK_MONOTONIC */
-	struct cairn_notice notice; /* of the metadata */
+	struct cairn_notice notice; /* of the metadata, or a pipe's packets */
 	bool has_notice;
 	struct cairn_notice *left_out; /* owned: of traces that cannot be read */
 	size_t nleft_out, left_out_cap, left_out_given;
@@ -202,6 +207,31 @@ bool stream_tail_losses(struct stream *s, const struct packet_head *h, bool repo
 int stream_slots(struct stream *s); /* makes s->slots fit s->trace */
 void stream_notice(struct stream *s, enum cairn_notice_kind kind, uint64_t offset, const char *fmt,
 	...) PRINTF_LIKE(4, 5);
+int stream_next_file(struct stream *s);
+
+/* ---- resync.c ---- */
+
+#define MARK_MAX 20
+/* How all packets of a trace begin: 20 bytes (magic number, UUID), or 4, or 0 if it has no magic. */
+size_t packet_mark(const struct trace *t, uint8_t mark[MARK_MAX]);
+struct resync { /* where to look for a packet, and of which stream */
+	const struct trace *trace;
+	int fd;
+	uint64_t size; /* of the file */
+	uint64_t bad; /* the head there is wrong */
+	bool known; /* class_id and instance_id are what it must have */
+	uint64_t class_id, instance_id;
+};
+/* The first packet at or after `from`: 1, 0 or -ENOMEM. */
+int packet_search(const struct resync *r, uint64_t from, uint64_t *ret_at);
+int stream_resync(struct stream *s, uint64_t from, uint64_t bad, uint64_t *ret_at);
+/* The head at s->next_packet is wrong: goes to the next packet that can be trusted, or the next
+ * file, with a notice. 0 or -ENOMEM. */
+int stream_damaged(struct stream *s, const char *why);
+/* The packet at s->next_packet is longer than what there is of the file. 0: read it, as it is or up
+ * to h->bytes; -CTFR_BAD; -ENOMEM. */
+int stream_oversized(struct stream *s, struct packet_head *h);
+
 /* ---- seek.c ---- */
 
 /* Puts the stream at the packet in which time_ns is; at its begin, if r->keep_state and it may say

@@ -54,6 +54,7 @@ static void pass(struct stream *s, uint64_t at, const struct packet_head *h)
 	s->seen_discarded = h->seen & 1u << CTFR_ROLE_DISCARDED;
 	s->discarded = h->roles[CTFR_ROLE_DISCARDED];
 	s->last_ns = h->end_ns;
+	s->sound_end = at + (h->content_bits ? h->content_bits + 7 : h->head_bits + 7) / 8;
 }
 
 /* Goes over the packets of the current file that are before a time. 1: there is one that is not,
@@ -92,7 +93,8 @@ static bool may_say_who(const struct stream *s)
 static void go_to_file(struct stream *s, size_t i)
 {
 	s->file = i;
-	s->next_packet = 0;
+	s->next_packet = s->sound_end = 0;
+	s->searching = false;
 	if (i < s->nfiles) {
 		s->trace = s->files[i].trace;
 		s->info.path = s->files[i].path;
@@ -137,9 +139,15 @@ int stream_range(struct stream *s, int64_t *begin, int64_t *end)
 {
 	for (go_to_file(s, 0); s->file < s->nfiles; go_to_file(s, s->file + 1)) {
 		struct packet_head h;
+		uint64_t at = 0;
 		int r;
 
-		for (uint64_t at = 0; (r = peek_head(s, at, &h)) > 0; at += h.bytes) {
+		for (;; at += h.bytes) {
+			r = peek_head(s, at, &h);
+			if (r == -CTFR_BAD && stream_resync(s, at + 1, at, &at) > 0)
+				r = peek_head(s, at, &h);
+			if (r <= 0)
+				break;
 			if (h.begin_ns != INT64_MIN)
 				*begin = MIN(*begin, h.begin_ns);
 			if (h.end_ns != INT64_MIN)

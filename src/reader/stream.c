@@ -227,11 +227,13 @@ static int event_slow(struct stream *s)
 			s->ev.flags |= CAIRN_EVENT_NO_TIME;
 		return 1;
 	}
+	s->c.pos = begin;
 	if (r == -CTFR_SHORT && s->cut)
 		return 0; /* a notice comes at the packet's end */
 	stream_notice(s, CAIRN_NOTICE_DAMAGED, s->packet_at + (s->c.base + begin) / 8,
 		"an event is damaged, the rest of its packet is not read: %s",
 		r == -CTFR_SHORT ? "it is longer than the packet" : s->c.why);
+	s->notice.skipped = (s->content_bits - s->c.base - begin + 7) / 8;
 	return 0;
 }
 
@@ -240,6 +242,7 @@ static int event_slow(struct stream *s)
 static void end_packet(struct stream *s)
 {
 	s->in_packet = false;
+	s->sound_end = s->packet_at + (MIN(s->c.base + s->c.pos, s->content_bits) + 7) / 8;
 	if (s->packet_end_ns != INT64_MIN && s->packet_end_ns > s->last_ns && !s->cut)
 		s->last_ns = s->packet_end_ns;
 	if (s->cut)

@@ -179,8 +179,8 @@ static int add_file(struct stream *s, const struct stream_file *f)
 	return 0;
 }
 
-/* Reads the first head of a file. 0, -CTFR_SHORT, -CTFR_BAD or -Exxx. */
-static int first_head(const struct trace *t, int fd, struct packet_head *h)
+/* Reads the head at a place of a file. 0, -CTFR_SHORT, -CTFR_BAD or -Exxx. */
+static int head_at(const struct trace *t, int fd, uint64_t at, struct packet_head *h)
 {
 	AUTO(free) uint64_t *slots = calloc(t->meta.nslots, sizeof(*slots));
 	AUTO(free) uint8_t *buf = NULL;
@@ -196,7 +196,7 @@ static int first_head(const struct trace *t, int fd, struct packet_head *h)
 		buf = calloc(1, cap + CTFR_SLACK);
 		if (!buf)
 			return -ENOMEM;
-		got = pread(fd, buf, cap, 0);
+		got = pread(fd, buf, cap, (off_t)at);
 		if (got < 0)
 			return -errno;
 		e = packet_head(t, buf, (size_t)got, slots, h);
@@ -204,6 +204,20 @@ static int first_head(const struct trace *t, int fd, struct packet_head *h)
 			return e;
 	}
 	return -CTFR_SHORT;
+}
+
+/* The first head of a file that makes sense: the others will be said to be damaged when the file is
+ * read. As head_at(). */
+static int first_head(const struct trace *t, int fd, uint64_t size, struct packet_head *h)
+{
+	struct resync r = {.trace = t, .fd = fd, .size = size};
+	uint64_t at;
+	int e = head_at(t, fd, 0, h), found;
+
+	if (e != -CTFR_BAD)
+		return e;
+	found = packet_search(&r, 1, &at);
+	return found > 0 ? head_at(t, fd, at, h) : found < 0 ? found : e;
 }
 
 /* Looks at one file of a trace's directory and adds it. Empty ones are left for later. */
@@ -220,7 +234,7 @@ static int look_at_file(struct cairn_reader *r, struct trace *t, const char *pat
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0 ||
 		file_is_known(r, &st))
 		return 0;
-	e = first_head(t, fd, &h);
+	e = first_head(t, fd, (uint64_t)st.st_size, &h);
 	if (e == -ENOMEM || (e != 0 && r->follow)) /* it may be at its beginning */
 		return e == -ENOMEM ? e : 0;
 	f.dev = st.st_dev;
@@ -243,6 +257,7 @@ static int look_at_file(struct cairn_reader *r, struct trace *t, const char *pat
 		return -ENOMEM;
 	}
 	if (e == 0) { /* else the first reading says what is wrong with it */
+		s->known = true;
 		s->info.class_id = h.cls->id;
 		if (h.seen & 1u << CTFR_ROLE_INSTANCE_ID)
 			s->info.instance_id = h.roles[CTFR_ROLE_INSTANCE_ID];
