@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -123,6 +124,23 @@ bool child_ended(struct child *ch, bool wait)
 int child_exit_code(const struct child *ch)
 {
 	return WIFSIGNALED(ch->status) ? 128 + WTERMSIG(ch->status) : WEXITSTATUS(ch->status);
+}
+
+int command_find(const char *name, char *ret, size_t size)
+{
+	const char *dirs = getenv("PATH");
+
+	for (dirs = strchr(name, '/') || !dirs ? "" : dirs; dirs;) {
+		size_t n = strcspn(dirs, ":");
+		struct stat st;
+
+		if ((size_t)snprintf(ret, size, "%.*s%s%s", (int)n, dirs, n ? "/" : "", name) <
+				size &&
+			stat(ret, &st) == 0 && S_ISREG(st.st_mode) && access(ret, X_OK) == 0)
+			return 0;
+		dirs = dirs[n] ? dirs + n + 1 : NULL;
+	}
+	return -ENOENT;
 }
 
 int library_find(const char *name, char *ret, size_t size)

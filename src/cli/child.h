@@ -31,6 +31,8 @@ bool child_ended(struct child *ch, bool wait);
 /* The shell's convention: its exit status, or 128 + signal. */
 int child_exit_code(const struct child *ch);
 
+/* The file that execvp would run, by PATH. 0 or -ENOENT. */
+int command_find(const char *name, char *ret, size_t size);
 /* A library of ours: beside the executable, else in the installed library folder. 0 or -ENOENT. */
 int library_find(const char *name, char *ret, size_t size);
 

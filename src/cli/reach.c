@@ -1,5 +1,6 @@
 /* Processes named by -p that no session can reach. See reach.h. */
 #include "cli/reach.h"
+#include "cli/child.h"
 #include <dirent.h>
 #include <elf.h>
 #include <errno.h>
@@ -168,22 +169,13 @@ static struct mappings read_mappings(const char *pid, struct map *known)
 
 bool reach_is_marked(const char *command)
 {
-	const char *dirs = getenv("PATH");
 	char path[4096];
 
-	for (dirs = strchr(command, '/') || !dirs ? "" : dirs; dirs;) {
-		size_t n = strcspn(dirs, ":");
+	if (command_find(command, path, sizeof(path)) != 0)
+		return false;
+	AUTO(fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
-		if (snprintf(path, sizeof(path), "%.*s%s%s", (int)n, dirs, n ? "/" : "", command) <
-			(int)sizeof(path)) {
-			AUTO(fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-
-			if (fd >= 0)
-				return is_marked(fd);
-		}
-		dirs = dirs[n] ? dirs + n + 1 : NULL;
-	}
-	return false;
+	return fd >= 0 && is_marked(fd);
 }
 
 static bool is_listed(const struct cairn_process_info *list, size_t n, pid_t pid)

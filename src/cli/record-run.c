@@ -288,8 +288,9 @@ static int say_nothing_recorded(const struct running *x)
 			r->argv[0]);
 	else if (!host.joined && r->argv)
 		(void)fail_text(r->c,
-			"mark it with CAIRN() (see cairn-trace(3)), or add --with libc for what it asks "
-			"of the C library",
+			r->with ? "what --with reaches is said in cairn-libc(7)"
+				: "mark it with CAIRN() (see cairn-trace(3)), or add --with libc for "
+				  "what it asks of the C library",
 			"nothing was recorded: '%s' has no events of its own", r->argv[0]);
 	else if (!host.joined)
 		(void)fail_text(r->c,

@@ -1,6 +1,7 @@
 /* cairn record: its options, and the session made of them. The recording itself: record-run.c. */
 #include "cli/record.h"
 #include "cli/commands.h"
+#include "cli/preload.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -170,6 +171,9 @@ static int run(const struct command *c, int argc, char **argv)
 		if (ret == CLI_OK) {
 			default_output(&r);
 			command_text(&r);
+			r.with = r.preload.len > 0;
+			if (r.with && !preload_check(c, r.argv[0]))
+				buf_done(&r.preload);
 			ret = record_run(&r);
 		}
 	}

@@ -9,7 +9,7 @@ struct record {
 	const struct command *c;
 	struct recording what;
 	char **argv; /* the command; NULL: -p or --all */
-	bool all, quiet, stream;
+	bool all, quiet, stream, with; /* with: --with, even if it had to be left out */
 	uint64_t duration_ns; /* 0: no limit */
 	const char *ring_dir;
 	struct buf preload, command; /* owned; LD_PRELOAD's part, the command as text */

@@ -16,6 +16,9 @@
 extern struct wrap_real *const __start_cairn_reals[] __attribute__((visibility("hidden")));
 extern struct wrap_real *const __stop_cairn_reals[] __attribute__((visibility("hidden")));
 
+/* musl has none. Its programs that a traced program starts load us too, and must run. */
+extern __typeof__(dlvsym) dlvsym __attribute__((weak));
+
 /* This thread is inside find_all. */
 static __thread bool finding __attribute__((tls_model("initial-exec")));
 
@@ -31,7 +34,7 @@ static void find_all(void)
 		struct wrap_real *real = *row;
 		void *f = load_relaxed(&real->function);
 
-		if (!f && real->version)
+		if (!f && real->version && dlvsym)
 			f = dlvsym(RTLD_NEXT, real->name, real->version);
 		if (!f)
 			f = dlsym(RTLD_NEXT, real->name);
