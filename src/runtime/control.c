@@ -71,8 +71,8 @@ static void drain(int fd)
 
 /* ---- what is done under the lock each time round ---- */
 
-/* Ends all connections and recordings, so that the next look begins afresh. */
-static void leave_all(void)
+/* No host will answer, and nobody shall write what nobody can switch off. */
+static void give_up(void)
 {
 	for (struct rt_conn *c = rt.conns; c; c = c->next) {
 		if (c->state == RT_CONN_UP) {
@@ -84,18 +84,15 @@ static void leave_all(void)
 		rt_set_close(rt.sets);
 }
 
-/* Ends this connection and its recordings, so that the next look begins it afresh. */
-static void leave(struct rt_conn *c)
+/* Leaves all hosts for the control thread that will follow us. Recording goes on; what descriptors
+ * we have go with us. */
+static void hand_over(void)
 {
-	struct rt_set *s = rt.sets, *next;
-
-	for (; s; s = next) {
-		next = s->next;
-		if (s->conn == c)
-			rt_set_close(s);
-	}
-	rt_conn_end(c);
-	c->state = RT_CONN_NEW;
+	for (struct rt_conn *c = rt.conns; c; c = c->next)
+		if (c->state == RT_CONN_UP)
+			rt_conn_leave(c);
+	for (struct rt_set *s = rt.sets; s; s = s->next)
+		s->fd = -1; /* closed when we end */
 }
 
 /* With other credentials we are of another sharing domain: leave the hosts that we may still speak
@@ -110,7 +107,7 @@ static void follow_uid(void)
 	rt.uid = uid;
 	for (struct rt_conn *c = rt.conns; c; c = c->next)
 		if (c->state == RT_CONN_UP && rt_conn_reachable(c))
-			leave(c);
+			rt_conn_leave(c);
 	rt.rescan = 1;
 }
 
@@ -248,9 +245,12 @@ void rt_control_run(void)
 		rt_unlock(mask);
 		run(&ct);
 	}
-	/* told to stop, or unable to work: no host will answer, nobody shall wait for one */
+	/* told to stop, or unable to work: nobody shall wait for a host */
 	mask = rt_lock();
-	leave_all();
+	if (load_acquire(&rt.stop))
+		hand_over();
+	else
+		give_up();
 	publish_synced();
 	store_release(&rt.control_tid, 0);
 	store_release(&rt.control_state, 0);

@@ -130,7 +130,7 @@ void rt_unshare_after(void)
 	if (!load_acquire(&rt.stop))
 		return;
 	store_release(&rt.stop, 0); /* pairs with the loop in control.c */
-	(void)rt_control_start(); /* without it the program goes on untraced */
+	(void)rt_control_start(); /* without it the program records on, but takes no orders */
 }
 
 /* ---- putting them in place ---- */

@@ -1,7 +1,7 @@
 /* Hosts: where they are, connecting, and moving messages.
  *
- * Sockets are found by name, told apart by device, inode and birth, and believed by SO_PEERCRED:
- * a host must be root or of our own uid (of root alone in programs that gained privilege).
+ * Sockets are found by name, told apart by device, inode and birth, and believed by who listens
+ * there (peer.c).
  * Sending never waits: messages queue, and a host that does not read for MAX_QUEUED bytes is given
  * up. Control thread, under rt.lock, but rt_hosts_exist().
  */
@@ -13,7 +13,6 @@
 #define SOCK_SEQPACKET 5
 #define SOL_SOCKET 1
 #define SCM_RIGHTS 1
-#define SO_PEERCRED 17
 #define MSG_DONTWAIT 0x40
 #define MSG_NOSIGNAL 0x4000
 #define MSG_CMSG_CLOEXEC 0x40000000
@@ -175,20 +174,16 @@ void rt_conn_end(struct rt_conn *c)
 			s->conn = NULL;
 }
 
-/* ---- connecting ---- */
-
-static bool peer_is_right(int fd)
+void rt_conn_leave(struct rt_conn *c)
 {
-	struct {
-		int32_t pid;
-		uint32_t uid, gid;
-	} cred;
-	uint32_t len = sizeof(cred);
-
-	if (SYS(getsockopt, fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
-		return false;
-	return cred.uid == 0 || (!rt.secure && cred.uid == rt.uid);
+	for (struct rt_set *s = rt.sets; s; s = s->next)
+		if (s->conn == c)
+			s->left = c;
+	rt_conn_end(c);
+	c->state = RT_CONN_NEW;
 }
+
+/* ---- connecting ---- */
 
 /* A new socket, connected to c's path if *ret_err is 0; negative: no descriptor for one. */
 static long open_socket(const struct rt_conn *c, long *ret_err)
@@ -208,7 +203,7 @@ static long open_socket(const struct rt_conn *c, long *ret_err)
 bool rt_conn_reachable(const struct rt_conn *c)
 {
 	long err = -1, fd = open_socket(c, &err);
-	bool ok = fd >= 0 && err == 0 && peer_is_right((int)fd);
+	bool ok = fd >= 0 && err == 0 && rt_peer_is_right((int)fd, c->path);
 
 	if (fd >= 0)
 		(void)SYS(close, fd); /* was a question only */
@@ -221,7 +216,7 @@ static void conn_connect(struct rt_conn *c)
 
 	if (fd < 0)
 		return; /* no descriptors: tried again at the next look */
-	if (err == 0 && peer_is_right((int)fd)) {
+	if (err == 0 && rt_peer_is_right((int)fd, c->path)) {
 		c->fd = (int)fd;
 		c->state = RT_CONN_UP;
 		c->synced = 0;
@@ -362,6 +357,9 @@ static void forget_gone(void)
 			continue;
 		}
 		rt_conn_end(c);
+		for (struct rt_set *s = rt.sets; s; s = s->next)
+			if (s->left == c)
+				s->left = NULL;
 		*at = c->next;
 		rt_free(c);
 	}

@@ -46,6 +46,7 @@ static void say_hello(struct rt_conn *c, uint32_t flags)
 	rt_conn_send(c, CAIRN_MSG_HELLO, &h, sizeof(h), -1);
 }
 
+/* Of no host, but for a host that we left, which knows it and gives others. */
 static bool concerns(const struct rt_set *s, const struct rt_conn *c)
 {
 	return s->conn == c || !s->conn;
@@ -56,7 +57,7 @@ static void say_have(struct rt_conn *c)
 	for (struct rt_set *s = rt.sets; s; s = s->next) {
 		struct cairn_msg_ringset m = {s->number, s->kind, s->bytes, s->session_id};
 
-		if (concerns(s, c))
+		if (concerns(s, c) && !s->left)
 			rt_conn_send(c, CAIRN_MSG_HAVE, &m, sizeof(m), s->fd);
 	}
 	for (uint32_t i = 0; i < rt.nevents; i++) {
@@ -66,7 +67,7 @@ static void say_have(struct rt_conn *c)
 			struct cairn_msg_enable m = {
 				e->number, e->wants[w].set->number, e->wants[w].id, 0};
 
-			if (concerns(e->wants[w].set, c))
+			if (concerns(e->wants[w].set, c) && !e->wants[w].set->left)
 				rt_conn_send(c, CAIRN_MSG_HAVE_EVENT, &m, sizeof(m), -1);
 		}
 	}
@@ -134,7 +135,7 @@ void rt_conn_hello(struct rt_conn *c)
 	uint32_t orphans = 0;
 
 	for (struct rt_set *s = rt.sets; s; s = s->next)
-		orphans |= !s->conn;
+		orphans |= !s->conn && !s->left;
 	say_hello(c, orphans ? CAIRN_HELLO_AGAIN : 0);
 	c->forked = 0;
 	say_events(c, 0);
@@ -170,7 +171,7 @@ static struct rt_set *find_set(struct rt_conn *c, uint32_t number)
 	for (struct rt_set *s = rt.sets; s; s = s->next) {
 		if (s->number == number && s->conn == c)
 			return s;
-		if (s->number == number && !s->conn)
+		if (s->number == number && !s->conn && !s->left)
 			orphan = s;
 	}
 	if (orphan)
@@ -204,6 +205,7 @@ static bool adopt(struct rt_conn *c, const struct cairn_msg_ringset *m, int fd)
 			s->dev != ((uint64_t)st.stx_dev_major << 32 | st.stx_dev_minor))
 			continue;
 		s->conn = c;
+		s->left = NULL;
 		s->number = m->ringset;
 		if (s->fd < 0)
 			s->fd = fd;
@@ -243,12 +245,41 @@ static int on_ringset(struct rt_conn *c, const uint8_t *data, size_t len, int *f
 	return 0;
 }
 
+/* Are these rings for the same events, of which we left the old ones? */
+static bool replaces(const struct rt_set *s, const struct rt_set *old)
+{
+	return old != s && !old->conn && old->session_id == s->session_id &&
+		old->channel_id == s->channel_id && old->kind == s->kind;
+}
+
+/* So that an event goes to the old rings or to the new ones, never to both or none: the caller
+ * applies both changes at once. */
+static void unwant_replaced(uint32_t event, const struct rt_set *s)
+{
+	for (struct rt_set *old = rt.sets; old; old = old->next)
+		if (replaces(s, old))
+			(void)rt_event_unwant(event, old); /* or did not want it */
+}
+
+/* A host that we had left has said all: what it has not replaced, it does not want. */
+static void close_left(const struct rt_conn *c)
+{
+	struct rt_set *s = rt.sets, *next;
+
+	for (; s; s = next) {
+		next = s->next;
+		if (s->left == c)
+			rt_set_close(s);
+	}
+}
+
 static int enable_one(struct rt_conn *c, const struct cairn_msg_enable *m)
 {
 	struct rt_set *s = find_set(c, m->ringset);
 
 	if (!s || s->kind != CAIRN_RING_PERCPU || m->id >= 1u << 30)
 		return -EINVAL;
+	unwant_replaced(m->event, s);
 	return rt_event_want(m->event, s, m->id);
 }
 
@@ -343,7 +374,10 @@ void rt_conn_message(struct rt_conn *c, const uint8_t *data, size_t len, int fd)
 		m.type = 0;
 	}
 	switch (m.type) {
-	case CAIRN_MSG_DECLINE: rt_conn_end(c); break;
+	case CAIRN_MSG_DECLINE:
+		rt_conn_end(c);
+		close_left(c);
+		break;
 	case CAIRN_MSG_RINGSET:
 		err = on_ringset(c, data, len, &fd);
 		ack(c, m.seq, err, err != 0);
@@ -359,6 +393,8 @@ void rt_conn_message(struct rt_conn *c, const uint8_t *data, size_t len, int fd)
 	case CAIRN_MSG_SYNCED:
 		if (c->sync_out)
 			c->synced = c->sync_seq;
+		if (c->sync_out)
+			close_left(c);
 		c->sync_out = 0;
 		break;
 	}

@@ -119,7 +119,8 @@ struct rt_set {
 	/* ---- */
 	struct rt_set *solo; /* twin for threads without rseq; release/acquire */
 	struct rt_set *next;
-	struct rt_conn *conn; /* borrowed; NULL: its host is gone */
+	struct rt_conn *conn; /* borrowed; NULL: its host is gone, or left */
+	struct rt_conn *left; /* borrowed; the host that we left: in force until it gives another */
 	uint32_t number; /* the host's */
 	int fd; /* of the control thread's table; -1 after fork */
 	uint64_t dev, ino; /* of the memfd */
@@ -272,6 +273,11 @@ void rt_conn_send(
 void rt_conn_flush(struct rt_conn *c);
 /* Ends the connection. Its rings and enablings stay in force, for a new host. */
 void rt_conn_end(struct rt_conn *c);
+/* The same, to connect again as somebody else: rings and enablings stay in force, each until the host
+ * has given others for it, and until it has answered. */
+void rt_conn_leave(struct rt_conn *c);
+bool rt_peer_is_right(
+	int fd, const char *path); /* may what listens at path be our host? (peer.c) */
 bool rt_conn_reachable(const struct rt_conn *c); /* could it be connected now, as we are now? */
 /* Handles what has come, but not for ever: true if there may be more. */
 bool rt_conn_read(struct rt_conn *c);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define SHUTDOWN_NS 60000000000u
+#define OVERFLOW_UID 65534 /* what users are called whom a user namespace does not know */
 
 struct cairn_control {
 	struct cairn_host *host; /* borrowed; NULL: remote */
@@ -43,11 +44,16 @@ static int check_peer(int fd, const char *path, struct error *err)
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0)
 		return error_set(err, -errno, "cannot ask who listens at %s", path);
-	if (who.uid != 0 && who.uid != geteuid())
-		return error_set(err, -EPERM,
-			"the host at %s belongs to user %u, neither to you nor to root", path,
-			(unsigned)who.uid);
-	return 0;
+	if (who.uid == 0 || who.uid == geteuid())
+		return 0;
+	(void)error_set(err, -EPERM,
+		"the host at %s belongs to user %u, neither to you nor to root", path,
+		(unsigned)who.uid);
+	if (who.uid == OVERFLOW_UID)
+		error_hint(err,
+			"in a user namespace that does not map root it cannot be told from others: "
+			"give commands from outside");
+	return -EPERM;
 }
 
 static int connect_to(const char *path, struct cairn_control **ret, struct error *err)

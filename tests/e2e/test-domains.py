@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""Programs that change who they are: they leave their rings for others, and no event is lost on the
+way. And whose events are whose: root's daemon keeps users apart."""
+import json
+import os
+import socket
+import stat
+import subprocess
+
+from cairn import BUILD, CAIRN, Skip, main, test, wait_for
+
+# Fires numbered events before, through and after a change, until told to stop; says how many.
+CHANGES = """
+#define _GNU_SOURCE
+#include <cairn/trace.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+static void put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+	if (fd >= 0 && write(fd, text, strlen(text)) < 0) perror(path);
+	close(fd);
+}
+static int change(const char *how)
+{
+	if (!strcmp(how, "setuid")) return setgid(65534) || setuid(65534);
+	if (!strcmp(how, "setresuid")) return setresuid(65533, 65533, -1);
+	if (!strcmp(how, "back")) return seteuid(65533) || seteuid(0);
+	if (!strcmp(how, "setns")) return setns(open("/proc/self/ns/uts", O_RDONLY), 0);
+	if (!strcmp(how, "mount")) return unshare(CLONE_NEWNS);
+	if (!strcmp(how, "user")) {
+		if (unshare(CLONE_NEWUSER)) return 1;
+		put("/proc/self/uid_map", "0 0 1");
+		return 0;
+	}
+	return 1;
+}
+int main(int argc, char **argv)
+{
+	struct pollfd in = {0, POLLIN, 0};
+	unsigned i = 0;
+	for (; i < 3000; i++) CAIRN(c, e, i);
+	if (change(argv[1])) return 2;
+	for (; poll(&in, 1, 0) == 0; usleep(100))
+		for (unsigned end = i + 16; i < end; i++) CAIRN(c, e, i);
+	printf("%u\\n", i);
+}
+"""
+
+
+def need_root():
+    if os.getuid() != 0:
+        raise Skip("needs root")
+
+
+def domains(trace):
+    """The sharing domains whose rings have been written to."""
+    return sorted({f.split("_")[1] for f in os.listdir(trace) if f.startswith("channel") and
+                   os.path.getsize(os.path.join(trace, f))}) if os.path.isdir(trace) else []
+
+
+def written(trace):
+    return sum(os.path.getsize(os.path.join(trace, f)) for f in os.listdir(trace) if f.startswith("channel"))
+
+
+def change(t, how, switches):
+    os.chmod(t.dir, 0o755)
+    r = t.start([CAIRN, "record", "-q", "-o", t.trace, "--ring-size", "4M", "--",
+                 t.compile("p", CHANGES), how], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    wait_for(lambda: r.poll() is not None or (len(domains(t.trace)) > switches and written(t.trace) > 200000),
+             "enough events, some of its new domain")
+    n = int(r.communicate(b"x", timeout=60)[0])
+    assert r.returncode == 0
+    got = [e["fields"]["i"] for e in t.events()]
+    assert not t.lost(), t.lost()
+    assert len(got) == n and sorted(got) == list(range(n)), (
+        n, len(got), len(set(got)), sorted(set(range(n)) - set(got))[:5])
+    assert len(domains(t.trace)) == switches + 1
+    t.check_babeltrace()
+
+
+@test
+def setuid_loses_nothing(t):
+    need_root()
+    change(t, "setuid", 1)
+
+
+@test
+def setresuid_loses_nothing(t):
+    need_root()
+    change(t, "setresuid", 1)
+
+
+@test
+def unshare_loses_nothing(t):
+    need_root()
+    if t.run(["unshare", "--user", "true"], status=None).status:
+        raise Skip("no user namespaces here")
+    change(t, "user", 1)
+
+
+@test
+def what_is_the_same_domain_loses_nothing(t):
+    need_root()
+    for how in ("setns", "mount", "back"):
+        t.trace = t.path(how)
+        change(t, how, 0)
+
+
+# ---- who is believed in a user namespace that does not map root ----
+
+ONE = '#include <cairn/trace.h>\nint main(void) { CAIRN(u, e, (uid, 7)); }\n'
+UNMAPPED = (["--user"], ["--user", "--map-user=1000"])
+
+
+def need_user_namespaces(t):
+    need_root()
+    if t.run(["unshare", "--user", "--map-user=1000", "true"], status=None).status:
+        raise Skip("no user namespaces here")
+
+
+@test
+def root_is_believed_where_it_is_not_mapped(t):
+    """By record's private socket, and by the daemon's."""
+    need_user_namespaces(t)
+    os.chmod(t.dir, 0o755)
+    prog = t.compile("p", ONE)
+    for k, how in enumerate(UNMAPPED):
+        t.record(["unshare", *how, prog], trace=t.path("r%d" % k))
+        assert t.names(t.path("r%d" % k)) == ["u:e"]
+    t.daemon()
+    t.cairn("session", "create", "s", "-e", "u:*", "-o", t.trace, "--start")
+    for how in UNMAPPED:
+        t.run(["unshare", *how, prog])
+    t.cairn("session", "destroy", "s")
+    assert t.names() == ["u:e"] * len(UNMAPPED)
+
+
+@test
+def others_are_not_believed_there(t):
+    """A socket that anybody can have put there is not talked to; where only root and we can, it is.
+    The listener is of another user, whom the namespace does not map either."""
+    need_user_namespaces(t)
+    os.chmod(t.dir, 0o755)
+    prog = t.compile("p", ONE)
+    for k, (mode, hello) in enumerate(((0o777, False), (0o1777, False), (0o775, False), (0o755, True))):
+        for m, how in enumerate(UNMAPPED):
+            hosts = t.path("rundir%d%d/hosts" % (k, m))
+            os.makedirs(hosts)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+                s.bind(hosts + "/other.sock")
+                os.chmod(hosts + "/other.sock", 0o777)
+                os.chmod(hosts, mode)
+                os.seteuid(65533)  # what the peer sees is who called listen()
+                s.listen(8)
+                os.seteuid(0)
+                t.run(["unshare", *how, prog], env={
+                    "CAIRN_RT": os.path.join(BUILD, "libcairn-rt.so"),
+                    "CAIRN_RUNDIR": os.path.dirname(hosts), "CAIRN_WAIT_MS": "20"})
+                s.settimeout(20)
+                with s.accept()[0] as c:
+                    assert (len(c.recv(65536)) > 0) == hello, (oct(mode), how)
+    # where every user has a number of its own, it is the number that counts
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+        s.bind(hosts + "/nobody.sock")
+        os.chmod(hosts + "/nobody.sock", 0o777)
+        os.seteuid(65534)
+        s.listen(8)
+        os.seteuid(0)
+        t.run([prog], env={"CAIRN_RT": os.path.join(BUILD, "libcairn-rt.so"), "CAIRN_WAIT_MS": "20",
+                           "CAIRN_RUNDIR": os.path.dirname(hosts)})
+        s.settimeout(20)
+        with s.accept()[0] as c:
+            assert c.recv(65536) == b""
+
+
+main()
