@@ -17,19 +17,19 @@
 #define CAIRN_LIBDIR "/usr/local/lib"
 #endif
 
-/* The text of NAME=value with what is there already after it, by ':'. */
-static void preload(const char *libraries)
+/* Puts `first` before what is in this variable, by ':'. Without memory it stays: no worse. */
+static void env_prepend(const char *name, const char *first)
 {
-	const char *before = getenv("LD_PRELOAD");
+	const char *before = getenv(name);
 	struct buf b AUTO(buf) = {0};
 
-	buf_str(&b, libraries);
+	buf_str(&b, first);
 	if (before && *before) {
 		buf_char(&b, ':');
 		buf_str(&b, before);
 	}
 	if (!b.err)
-		(void)setenv("LD_PRELOAD", b.data, 1); /* the child then runs without: no worse */
+		(void)setenv(name, b.data, 1);
 }
 
 /* Between fork and exec. cairn has no other threads, so anything may be called here. */
@@ -42,8 +42,11 @@ static void child_main(const struct child_setup *s, int gate, int failed)
 	if (s->runtime)
 		(void)setenv("CAIRN_RT", s->runtime, 1); /* likewise */
 	(void)setenv("CAIRN_WAIT_MS", "2000", 0); /* likewise; a busy machine misses no event */
-	if (s->preload[0])
-		preload(s->preload);
+	if (s->preload[0]) {
+		env_prepend("LD_PRELOAD", s->preload);
+		/* gcc's AddressSanitizer would end the program: it insists on being the first library */
+		env_prepend("ASAN_OPTIONS", "verify_asan_link_order=0");
+	}
 	if (s->stdout_to_stderr)
 		(void)dup2(STDERR_FILENO, STDOUT_FILENO); /* both are open */
 	(void)signal(SIGPIPE, SIG_DFL);

@@ -8,9 +8,9 @@ from cairn import BUILD, SOURCE, Skip, main, need, test
 WITH = ("-q", "--ring-size", "4M", "--with", "libc,pthread")
 
 
-def sizes(t):
+def sizes(t, trace=None):
     """Of all allocations recorded."""
-    return [e["fields"]["size"] for e in t.events() if e["event"] == "malloc"]
+    return [e["fields"]["size"] for e in t.events(trace) if e["event"] == "malloc"]
 
 
 @test
@@ -51,6 +51,73 @@ sys.exit(5)
         assert status is None or plain.status == status, plain
         assert (recorded.status, recorded.out, recorded.err) == (want, plain.out, plain.err), (
             plain, recorded)
+
+
+@test
+def sanitized_programs_run(t):
+    """gcc's AddressSanitizer refuses programs whose first library it is not."""
+    t.write("a.c", "#include <stdlib.h>\nint main(void) { free(malloc(1234)); return 4; }\n")
+    for what in ("address", "thread", "undefined"):
+        r = t.run(["cc", "-fno-builtin", "-fsanitize=" + what, "-o", what, "a.c"], status=None)
+        if r.status != 0 or t.run([t.path(what)], status=None).status != 4:
+            raise Skip("no programs with -fsanitize=" + what)
+        trace = t.path("trace-" + what)
+        t.record([t.path(what)], *WITH, status=4, trace=trace, env={"ASAN_OPTIONS": "verbosity=0"})
+        assert sizes(t, trace).count(1234) == 1, (what, sizes(t, trace))
+
+
+@test
+def other_allocators_work_beneath(t):
+    """Linked or preloaded; what they do not have is the C library's."""
+    lib = t.compile("liballoc.so", r"""
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+static char arena[8 << 20] __attribute__((aligned(4096)));
+static uint64_t used;
+void *malloc(size_t size)
+{
+	size_t *p = (size_t *)(arena + __atomic_fetch_add(&used, (size + 47) & ~31ul, __ATOMIC_RELAXED));
+	p[1] = size;
+	return p + 2;
+}
+void free(void *p) {}
+void *calloc(size_t n, size_t size) { return malloc(n * size); }
+void *realloc(void *old, size_t size)
+{
+	void *p = malloc(size);
+	if (old) memcpy(p, old, ((size_t *)old)[-1] < size ? ((size_t *)old)[-1] : size);
+	free(old);
+	return p;
+}
+char *in_arena(void *p) { return (char *)p >= arena && (char *)p < arena + sizeof(arena) ? "in" : "out"; }
+""", ["-shared", "-fPIC", "-fno-builtin"])
+    text = r"""
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+__attribute__((weak)) char *in_arena(void *p);
+int main(void)
+{
+	char *p = strdup("text");
+	p = realloc(p, 1234);
+	printf("%s %s\n", p, in_arena(p));
+	free(p);
+	puts(in_arena(memalign(64, 64)));
+	return 0;
+}
+"""
+    linked = t.compile("linked", text, ["-fno-builtin", lib])
+    alone = t.compile("alone", text, ["-fno-builtin"])
+    for prog, env in ((linked, {}), (alone, {"LD_PRELOAD": lib})):
+        trace = t.path("trace-" + os.path.basename(prog))
+        r = t.record([prog], *WITH, trace=trace, env=env)
+        assert (r.out, r.err) == ("text in\nout\n", ""), r
+        events = t.events(trace)
+        assert [e["fields"]["size"] for e in events if e["event"] == "realloc"] == [1234]
+        freed = [e["fields"]["ptr"] for e in events if e["event"] == "free"]
+        assert [e["fields"]["ptr"] for e in events if e["event"] == "realloc"][0] in freed
 
 
 # ---- programs that cannot be reached ----

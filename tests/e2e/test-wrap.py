@@ -9,13 +9,11 @@ WRAPPERS = ":".join(os.path.join(BUILD, "libcairn-%s.so" % n) for n in ("libc", 
 WITH = ("-q", "--ring-size", "4M", "--with", "libc,pthread")
 
 
-def all_ways(t, prog, *more, status=0, preload=""):
+def all_ways(t, prog, *more, status=0):
     """Runs it plain, with wrappers and no host, recorded: the same each time. Gives the output."""
-    more_preload = {"LD_PRELOAD": preload} if preload else {}
-    plain = t.run([prog, *more], status=status, env=more_preload)
-    rest = ":" + preload if preload else ""
-    alone = t.run([prog, *more], status=status, env={"LD_PRELOAD": WRAPPERS + rest})
-    recorded = t.record([prog, *more], *WITH, status=status, env=more_preload)
+    plain = t.run([prog, *more], status=status)
+    alone = t.run([prog, *more], status=status, env={"LD_PRELOAD": WRAPPERS})
+    recorded = t.record([prog, *more], *WITH, status=status)
     for name, r in (("with wrappers", alone), ("recorded", recorded)):
         assert (r.out, r.err) == (plain.out, plain.err), "%s %r not as %r" % (name, r, plain)
     return plain.out
