@@ -18,6 +18,7 @@ struct out {
 struct spec {
 	bool left, plus, space, alt, zero;
 	int width, precision; /* -1: none */
+	uint32_t bits; /* of an integer argument, by its length modifier; 0: it has none */
 	char conv;
 };
 
@@ -206,8 +207,28 @@ static void put_plain(struct out *o, const struct cairn_value *v, int depth)
 	}
 }
 
+/* What printf sees of an integer: promoted to int, then as wide as the length modifier says. A
+ * value wider than an int is not cut for want of a modifier. */
+static struct cairn_value as_argument(const struct spec *sp, const struct cairn_value *v)
+{
+	struct cairn_value arg = *v;
+	uint32_t bits = sp->conv == 'p' ? 64 : sp->bits ? sp->bits : MAX(v->type->bits, 32u);
+
+	if (v->kind == CAIRN_VALUE_UINT && v->type->is_text && v->type->bits == 8)
+		arg.i = (int8_t)v->u; /* a char */
+	if (sp->conv == 'd' || sp->conv == 'i') {
+		arg.kind = CAIRN_VALUE_INT;
+		arg.i = ctfr_sign_extend(arg.u, bits);
+	} else {
+		arg.kind = CAIRN_VALUE_UINT;
+		arg.u &= bits < 64 ? (1ull << bits) - 1 : UINT64_MAX;
+	}
+	return arg;
+}
+
 static void put_converted(struct out *o, const struct spec *sp, const struct cairn_value *v)
 {
+	struct cairn_value arg;
 	bool integer = v->kind == CAIRN_VALUE_INT || v->kind == CAIRN_VALUE_UINT;
 	char c = (char)v->u;
 
@@ -220,7 +241,8 @@ static void put_converted(struct out *o, const struct spec *sp, const struct cai
 	} else if (sp->conv == 'c' && integer) {
 		put_padded(o, sp, &c, 1);
 	} else if (strchr("diuoxXp", sp->conv) && integer) {
-		put_integer(o, sp, v);
+		arg = as_argument(sp, v);
+		put_integer(o, sp, &arg);
 	} else if (strchr("eEfFgGaA", sp->conv) && v->kind == CAIRN_VALUE_FLOAT) {
 		put_float(o, sp, v->d);
 	} else {
@@ -275,8 +297,8 @@ static const char *parse_spec(const char *s, struct fields *f, struct spec *sp)
 		s++;
 		sp->precision = take_number(&s, f);
 	}
-	while (*s && strchr("hlLqjzt", *s))
-		s++;
+	for (; *s && strchr("hlLqjzt", *s); s++)
+		sp->bits = *s != 'h' ? 64 : sp->bits == 16 ? 8 : 16;
 	sp->conv = *s;
 	return *s ? s + 1 : s;
 }

@@ -268,20 +268,34 @@ static const char *host_name(const struct cairn_trace *trace)
 	return NULL;
 }
 
-/* " name = value" of each, in braces. Packet contexts are shown without what babeltrace2 hides. */
-static void braces(struct out *o, const struct cairn_value *v, size_t n, bool packet)
+/* What babeltrace2 does not show of a packet's context. */
+static bool is_hidden(const char *name)
 {
 	static const char *const hidden[] = {"timestamp_begin", "timestamp_end", "content_size",
 		"packet_size", "events_discarded", "packet_seq_num"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(hidden); i++)
+		if (strcmp(name, hidden[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool shows_packet(const struct cairn_value *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!is_hidden(v[i].name))
+			return true;
+	return false;
+}
+
+/* " name = value" of each, in braces. */
+static void braces(struct out *o, const struct cairn_value *v, size_t n, bool packet)
+{
 	bool first = true;
 
 	out_char(o, '{');
 	for (size_t i = 0; i < n; i++) {
-		bool skip = false;
-
-		for (size_t h = 0; packet && h < ARRAY_SIZE(hidden); h++)
-			skip |= strcmp(v[i].name, hidden[h]) == 0;
-		if (skip)
+		if (packet && is_hidden(v[i].name))
 			continue;
 		out_str(o, first ? " " : ", ");
 		out_str(o, v[i].name);
@@ -299,8 +313,8 @@ static void line_babeltrace(
 	const char *host = host_name(ev->cls->trace);
 	const struct cairn_value *values;
 	int64_t delta = ev->time_ns - v->last_ns;
+	size_t of_stream = ev->cls->stream_context ? ev->cls->stream_context->nmembers : 0, n;
 	char *p;
-	size_t n;
 
 	out_char(o, '[');
 	out_wrote(o, put_time(v, out_room(o), ev->time_ns));
@@ -331,13 +345,17 @@ static void line_babeltrace(
 	out_bytes(o, c->name.text, c->name.len);
 	out_char(o, ' ');
 	values = cairn_event_packet(ev, &n);
-	if (values) {
+	if (shows_packet(values, values ? n : 0)) {
 		braces(o, values, n, true);
 		out_str(o, ", ");
 	}
 	values = cairn_event_contexts(ev, &n);
-	if (values && n) {
-		braces(o, values, n, false);
+	if (values && n && of_stream) {
+		braces(o, values, MIN(n, of_stream), false);
+		out_str(o, ", ");
+	}
+	if (values && n > of_stream) {
+		braces(o, values + of_stream, n - of_stream, false);
 		out_str(o, ", ");
 	}
 	values = cairn_event_fields(ev, &n);

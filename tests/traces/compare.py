@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""compare.py DUMP GEN FIXTURES: our reader against babeltrace2, line by line, for generated traces
-and those kept in FIXTURES; and traces that babeltrace2 cannot read against texts kept there."""
+"""compare.py DUMP GEN FIXTURES [DIR]: our reader against babeltrace2, line by line, for generated traces
+and those kept in FIXTURES and DIR; and traces that babeltrace2 cannot read against texts kept there."""
 import os
 import shutil
 import subprocess
@@ -8,6 +8,7 @@ import sys
 import tempfile
 
 dump, gen, fixtures = sys.argv[1:4]
+kept = sys.argv[3:]
 number = failures = 0
 
 
@@ -39,8 +40,8 @@ bt = shutil.which('babeltrace2')
 with tempfile.TemporaryDirectory() as tmp:
     subprocess.run([sys.executable, gen, tmp], check=True)
     traces = [(t, os.path.join(tmp, t)) for t in sorted(os.listdir(tmp))]
-    traces += [(t, os.path.join(fixtures, t)) for t in sorted(os.listdir(fixtures))
-               if os.path.isdir(os.path.join(fixtures, t))]
+    traces += [(t, os.path.join(d, t)) for d in kept for t in sorted(os.listdir(d))
+               if os.path.isdir(os.path.join(d, t))]
     for name, path in traces:
         text = os.path.join(fixtures, name + '.txt')
         if os.path.exists(text):

@@ -14,7 +14,7 @@ static void print_string(const char *s, uint32_t n)
 	putchar('"');
 	for (uint32_t i = 0; i < n; i++) {
 		unsigned char c = (unsigned char)s[i];
-		static const char from[] = "\a\b\f\n\r\t\v\"\\", to[] = "abfnrtv\"\\";
+		static const char from[] = "\a\b\f\n\r\t\v\x1b\"\\", to[] = "abfnrtve\"\\";
 		const char *e = c ? strchr(from, c) : NULL;
 
 		if (e)
@@ -144,7 +144,6 @@ static void print_packet(const struct cairn_event *ev)
 
 	if (!n)
 		return;
-	printf(" { ");
 	for (size_t i = 0; i < n; i++) {
 		int skip = 0;
 
@@ -152,10 +151,10 @@ static void print_packet(const struct cairn_event *ev)
 			skip |= strcmp(known[k], v[i].name) == 0;
 		if (skip)
 			continue;
-		printf("%s%s = ", shown++ ? ", " : "", v[i].name);
+		printf("%s%s = ", shown++ ? ", " : " { ", v[i].name);
 		print(&v[i]);
 	}
-	printf(shown ? " }," : "},");
+	printf(shown ? " }," : "");
 }
 
 /* "host:process:(pid) ", as far as the trace says. */
