@@ -5,6 +5,11 @@
  * and the next packet tries again: a full disk that gets room goes on with a gap that is counted.
  * The limit on the size of files (RLIMIT_FSIZE) is such a failure too, if the process does not let
  * SIGXFSZ kill it.
+ *
+ * Root's host writes the traces of other users below its output root: ROOT/UID, which the user owns
+ * with all that is in it, and can change meanwhile. So each step of a way there is taken from the
+ * descriptor of the step before, never through a link, and nothing is given to a user but what was made
+ * for him just now.
  */
 #include "session/session-impl.h"
 #include <dirent.h>
@@ -55,17 +60,102 @@ static bool dir_is_empty(int dirfd)
 	return true;
 }
 
-int place_open(struct session *s, struct place *p, const char *dir, struct error *err)
+static bool is_others(const struct session *s)
+{
+	return s->uid != s->host->uid;
+}
+
+/* Opens directory `name` in `at`, made if it is not there, and gives it to the session's owner. What
+ * is there already must be the owner's; or ours, if nobody else can have put it there (is_ours). */
+static int step_down(const struct session *s, int at, const char *name, bool is_ours)
+{
+	AUTO(fd) int fd = -1;
+	bool made = mkdirat(at, name, 0700) == 0;
+	struct stat st;
+
+	if (!made && errno != EEXIST)
+		return -errno;
+	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_uid == s->uid)
+		return take_fd(&fd);
+	/* in a directory of his he may have put another in place of what we made: not one as private */
+	if (st.st_uid != s->host->uid || (st.st_mode & 0777) != 0700 || (!made && !is_ours))
+		return -EPERM;
+	give(s, fd);
+	return take_fd(&fd);
+}
+
+/* ROOT/UID/NAME... of another user. The root lets everybody through, but list nothing. */
+static int open_others(const struct session *s, const char *root, const char *below)
+{
+	AUTO(fd) int at = -1;
+	struct stat st;
+	bool first = true;
+	int r = mkdir_p(root, 0711);
+
+	if (r == 0)
+		at = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (r < 0 || at < 0 || fstat(at, &st) < 0)
+		return r < 0 ? r : -errno;
+	if (!(st.st_mode & 001) && !s->host->said_closed)
+		host_say(s->host, "user %u cannot reach his traces in %s: chmod o+x would let him",
+			(unsigned)s->uid, root);
+	s->host->said_closed |= !(st.st_mode & 001);
+	while (*below) {
+		size_t n = strcspn(below, "/");
+		char name[256];
+		int next;
+
+		if (n >= sizeof(name))
+			return -ENAMETOOLONG;
+		memcpy(name, below, n);
+		name[n] = 0;
+		below += n + (below[n] == '/');
+		if (n == 0)
+			continue;
+		next = step_down(s, at, name, first && !(st.st_mode & 022));
+		if (next < 0)
+			return next;
+		auto_fd(&at);
+		at = next;
+		first = false;
+	}
+	return take_fd(&at);
+}
+
+/* What is below `root` of path; NULL: it is not. */
+static const char *below_root(const char *path, const char *root)
+{
+	size_t n = root ? strlen(root) : 0;
+
+	return n && strncmp(path, root, n) == 0 && path[n] == '/' ? path + n + 1 : NULL;
+}
+
+static int open_dir(const struct session *s, const char *dir)
 {
 	/* what root's host records may be of any user, and is then for root alone */
 	bool of_others = s->host->uid == 0 && s->host->wanted != CAIRN_WANT_CHILDREN;
-	mode_t mode = s->uid == s->host->uid && !of_others ? 0777 : 0700;
-	int r = mkdir_p(dir, mode);
+	const char *root = s->host->output_root, *below = below_root(dir, root);
+	int r = 0, fd;
 
-	if (r == 0) {
-		p->dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		r = p->dirfd < 0 ? -errno : 0;
-	}
+	if (below && is_others(s))
+		return open_others(s, root, below);
+	if (below && of_others)
+		r = mkdir_p(root, 0711); /* traces of others will stand there, too */
+	if (r == 0)
+		r = mkdir_p(dir, !is_others(s) && !of_others ? 0777 : 0700);
+	if (r < 0)
+		return r;
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int place_open(struct session *s, struct place *p, const char *dir, struct error *err)
+{
+	int r = open_dir(s, dir);
+
 	if (r < 0) {
 		(void)error_set(
 			err, r, "cannot make the trace directory %s: %s", dir, strerror(-r));
@@ -73,12 +163,14 @@ int place_open(struct session *s, struct place *p, const char *dir, struct error
 			error_hint(err, "the disk is full");
 		return r;
 	}
+	p->dirfd = r;
 	if (!dir_is_empty(p->dirfd)) {
 		(void)error_set(err, -EEXIST, "the directory %s is not empty", dir);
 		error_hint(err, "choose another one, or remove it");
 		return -EEXIST;
 	}
-	give(s, p->dirfd);
+	if (!below_root(dir, s->host->output_root))
+		give(s, p->dirfd); /* root said where */
 	p->dir = strdup(dir);
 	return p->dir ? 0 : error_set(err, -ENOMEM, "no memory for a trace");
 }
@@ -239,12 +331,18 @@ int place_move_down(struct session *s, struct place *p, const char *name)
 	AUTO(dir) DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
 	struct dirent *e;
 
-	if (!d || mkdirat(p->dirfd, name, 0777) < 0)
+	if (!d)
 		return -errno;
-	sub = openat(p->dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (is_others(s)) {
+		sub = step_down(s, p->dirfd, name, false);
+	} else {
+		sub = mkdirat(p->dirfd, name, 0777);
+		if (sub == 0)
+			sub = openat(p->dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		sub = sub < 0 ? -errno : sub;
+	}
 	if (sub < 0)
-		return -errno;
-	give(s, sub);
+		return sub;
 	while ((e = readdir(d))) {
 		if (e->d_type != DT_DIR && renameat(p->dirfd, e->d_name, sub, e->d_name) < 0) {
 			int r = -errno;

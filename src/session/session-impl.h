@@ -460,6 +460,7 @@ struct cairn_host {
 	size_t npids;
 	uid_t uid;
 	bool shutdown;
+	bool said_closed; /* that users cannot reach their traces below output_root */
 	enum cairn_clock clock; /* of all rings here */
 	uint64_t tsc_hz; /* first guess; 0: CLOCK_MONOTONIC */
 	struct clock_point clock_begin;

@@ -178,4 +178,109 @@ def others_are_not_believed_there(t):
             assert c.recv(65536) == b""
 
 
+# ---- whose events are whose ----
+
+USERS = (65531, 65532)
+
+SAYS = """
+#include <cairn/trace.h>
+#include <stdio.h>
+#include <unistd.h>
+int main(void)
+{
+	char line[8];
+	for (;;) {
+		for (int i = 0; i < 100; i++) CAIRN(w, e, i, (uid, (int)getuid()));
+		puts("done"); fflush(stdout);
+		if (!fgets(line, sizeof(line), stdin)) return 0;
+	}
+}
+"""
+
+
+def as_user(uid, *args):
+    return ["setpriv", "--reuid=%d" % uid, "--regid=%d" % uid, "--clear-groups", *args]
+
+
+def cairn_as(t, uid, *args, status=0):
+    return t.run(as_user(uid, CAIRN, *args), status=status, cwd="/")
+
+
+def begin(t, uid, prog):
+    p = t.start(as_user(uid, prog), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert p.stdout.readline() == b"done\n"
+    return p
+
+
+def uids_in(t, trace):
+    return {e["fields"]["uid"] for e in t.events(trace)}
+
+
+@test
+def users_of_roots_daemon(t):
+    """Each user's sessions, programs, rings and traces are its own; root's are root's alone."""
+    need_root()
+    os.chmod(t.dir, 0o755)
+    prog, root = t.compile("p", SAYS), t.path("root")
+    t.daemon("--output-root", root)
+    t.cairn("session", "create", "all", "-e", "w:*", "--start")
+    for uid in USERS:
+        r = cairn_as(t, uid, "session", "create", "s", "-e", "w:*", "-o", "/tmp/cairn-no", "--start", status=1)
+        assert root in r.err and "leave the output out" in r.err, r
+        cairn_as(t, uid, "session", "create", "s", "-e", "w:*", "--start")
+        cairn_as(t, uid, "session", "create", "box", "-e", "w:*", "--mode", "overwrite", "--start")
+    for uid in (0, *USERS):
+        p = begin(t, uid, prog)
+        for viewer in USERS:
+            seen = json.loads(cairn_as(t, viewer, "list", "--json").out)
+            assert [x["pid"] for x in seen["programs"]] == ([p.pid] if viewer == uid else []), (viewer, seen)
+            assert {s["uid"] for s in seen["sessions"]} == {viewer}
+        for uid2 in USERS if uid else ():
+            out = cairn_as(t, uid2, "session", "snapshot", "box").out.strip()
+            assert uids_in(t, out) <= {uid2} and (uid2 != uid or uids_in(t, out))
+        p.stdin.close()
+        assert p.wait(timeout=30) == 0
+    for uid in USERS:
+        cairn_as(t, uid, "session", "rotate", "s")
+        cairn_as(t, uid, "session", "destroy", "all", status=1)
+        cairn_as(t, uid, "session", "destroy", "s", "box")
+    t.cairn("session", "destroy", "all")
+    assert uids_in(t, root + "/all") == {0, *USERS}
+    for uid in USERS:
+        mine, other = ("%s/%d/s" % (root, u) for u in (uid, sum(USERS) - uid))
+        assert uids_in(t, mine) == {uid}
+        assert "w:e" in cairn_as(t, uid, "print", mine).out
+        for what in (other, other + "/chunk-1", root + "/all", "%s/%d/box" % (root, sum(USERS) - uid)):
+            r = cairn_as(t, uid, "print", what, status=1)
+            assert "ermission" in r.err, r
+            assert t.run(as_user(uid, "cat", what + "/metadata"), status=None).status, what
+        for d, names, files in os.walk("%s/%d" % (root, uid)):
+            for f in [d, *(os.path.join(d, f) for f in files)]:
+                assert os.stat(f).st_uid == uid, f
+        assert stat.S_IMODE(os.stat("%s/%d" % (root, uid)).st_mode) & 0o077 == 0
+        t.run(as_user(uid, "rm", "-r", "%s/%d/s" % (root, uid)))  # its own to remove
+
+
+@test
+def a_user_cannot_lead_roots_daemon_astray(t):
+    """By links where it will make directories: nothing of others is given away or written into."""
+    need_root()
+    os.chmod(t.dir, 0o755)
+    uid, root, prey = USERS[0], t.path("root"), t.path("prey")
+    os.mkdir(prey, 0o755)
+    t.daemon("--output-root", root)
+    mine = "%s/%d" % (root, uid)
+    cairn_as(t, uid, "session", "create", "s", "--mode", "overwrite", "-e", "x:*", "--start")
+    for name in ("chunk-1", "chunk-2", "snapshot-1"):
+        t.run(as_user(uid, "ln", "-s", prey, "%s/s/%s" % (mine, name)))
+    cairn_as(t, uid, "session", "snapshot", "s", status=1)
+    cairn_as(t, uid, "session", "rotate", "s", status=1)
+    t.run(as_user(uid, "rm", mine + "/s/chunk-1"))
+    cairn_as(t, uid, "session", "rotate", "s", status=1)  # chunk-2
+    t.run(as_user(uid, "ln", "-s", prey, mine + "/t"))
+    cairn_as(t, uid, "session", "create", "t", "-e", "x:*", status=1)
+    cairn_as(t, uid, "session", "destroy", "s")
+    assert os.stat(prey).st_uid == 0 and os.listdir(prey) == []
+
+
 main()
