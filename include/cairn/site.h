@@ -118,7 +118,9 @@ struct cairn_module {
 	const struct cairn_site *end;
 	/* Records one event. Async-signal-safe, preserves errno, never blocks unless the session's
 	 * channel asks for it. ip: an address in the site's cold part, which begins at its `target`.
-	 * This and the next two leave vector and floating-point registers as they are. */
+	 * payload NULL: the record is lost; size is what it needed, over CAIRN_STACK_MAX.
+	 * This and the next two leave vector and floating-point registers as they are, and take a
+	 * stack that is aligned to 8 bytes only. */
 	void (*fire)(struct cairn_slot *slot, void *payload, uint32_t size, const void *ip);
 	/* Memory for a large payload, with head- and tailroom, or NULL. scratch_done gives it back.
 	 * Async-signal-safe. */

@@ -188,17 +188,18 @@ struct cairn_recipe {
 	uint16_t n;
 };
 
-CAIRN_OUTLINE_ void cairn_stage_recipe(const uint64_t *words, const void *ip)
+CAIRN_OUTLINE_ void cairn_stage_recipe(const uint64_t *words, const void *ip, struct cairn_big *big)
 {
-	struct cairn_slot *slot = (struct cairn_slot *)words[0];
+	const struct cairn_slot *slot = (const struct cairn_slot *)words[0];
 	const struct cairn_recipe *recipe = (const struct cairn_recipe *)(slot + 1);
 	const struct cairn_step *steps = (const struct cairn_step *)(recipe + 1);
 	const uint64_t *word;
 	unsigned i;
 
-	CAIRN_STAGE(slot, ip, recipe->least, 0, word = words + recipe->words;
-		    for (i = 0; i < recipe->n; i++) word =
-			    cairn_put_step(&cairn_c_, steps[i].kind, steps[i].n, word);)
+	CAIRN_STAGE(
+		cairn_stage_recipe, words, ip, big, recipe->least, 0, word = words + recipe->words;
+		for (i = 0; i < recipe->n; i++) word =
+			cairn_put_step(&cairn_c_, steps[i].kind, steps[i].n, word););
 }
 
 #define CAIRN_ON_STEP_(kind, n) {kind, n},
@@ -223,14 +224,14 @@ CAIRN_OUTLINE_ void cairn_stage_recipe(const uint64_t *words, const void *ip)
 	} cairn_slot_;
 #define CAIRN_FIRE_(n, M, ...) \
 	__extension__ CAIRN_PLAIN_CODE_ __attribute__((__noinline__, __cold__)) void cairn_stage_( \
-		const uint64_t *cairn_words_, const void *cairn_ip_) \
+		const uint64_t *cairn_words_, const void *cairn_ip_, struct cairn_big *cairn_big_) \
 	{ \
 		const uint64_t *cairn_w_; \
-		CAIRN_STAGE((struct cairn_slot *)cairn_words_[0], cairn_ip_, \
+		CAIRN_STAGE(cairn_stage_, cairn_words_, cairn_ip_, cairn_big_, \
 			    (size_t)(0 M(CAIRN_LEAST, __VA_ARGS__)), \
 			    (1 M(CAIRN_EXACT, __VA_ARGS__)), \
 			    cairn_w_ = cairn_words_ + (1 M(CAIRN_WORDS, __VA_ARGS__)); \
-			    M(CAIRN_STEP, __VA_ARGS__)(void) cairn_w_;) \
+			    M(CAIRN_STEP, __VA_ARGS__)(void) cairn_w_;); \
 	} \
 	M(CAIRN_LOCAL, __VA_ARGS__) \
 	CAIRN_CALL_(n, cairn_stage_, &cairn_slot_, M, __VA_ARGS__)

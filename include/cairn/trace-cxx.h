@@ -263,13 +263,13 @@ constexpr D describe(cairn_desc desc, const cairn_field (&fields)[fields_n],
 /* words: see trace-stage.h. */
 template <unsigned words_n, class... F>
 CAIRN_PLAIN_CODE_ __attribute__((__cold__, __noinline__)) void stage(
-	const std::uint64_t *words, const void *ip)
+	const std::uint64_t *words, const void *ip, cairn_big *big)
 {
 	const std::uint64_t *w;
 
-	CAIRN_STAGE(reinterpret_cast<cairn_slot *>(words[0]), ip, (std::size_t(0) + ... + F::least),
+	CAIRN_STAGE((&stage<words_n, F...>), words, ip, big, (std::size_t(0) + ... + F::least),
 		    (true && ... && F::exact), w = words + words_n;
-		    (F::put(cairn_c_, w), ...); (void)w;)
+		    (F::put(cairn_c_, w), ...); (void)w;);
 }
 
 } // namespace cairn_detail

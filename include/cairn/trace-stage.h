@@ -6,7 +6,7 @@
  * A record is written through a cursor, field by field. There is always room for the least that
  * the fields still to come need (`rest`: scalars, an empty string, an empty sequence), so only
  * what is longer than that can lack room: it is then cut, and what it lacked added to `lacking`.
- * The first try goes to the stack; if it lacked anything, a second goes to memory of the runtime's
+ * The first try goes to the stack; if it lacked anything, others go to memory of the runtime's
  * that is large enough, or of CAIRN_PAYLOAD_MAX, where strings stay cut and a cut sequence makes
  * the record lost.
  *
@@ -88,9 +88,9 @@ CAIRN_INLINE_ uint64_t cairn_zeros(uint64_t word)
 	return (word - ones) & ~word & (ones << 7);
 }
 
-/* Copies a string's first part, of at most `limit` bytes and up to its NUL. It reads aligned words,
- * which never lie in a page that has none of the string. Returns the bytes copied; *more is set if
- * there may be more. */
+/* Copies a string's first part, of at most `limit` bytes and up to and with its NUL. It reads aligned
+ * words, which never lie in a page that has none of the string. Returns the bytes copied but for
+ * the NUL; *more is set if there may be more. */
 CAIRN_INLINE_ size_t cairn_copy_str(char *to, const char *from, size_t limit, int *more)
 {
 	size_t n = 0;
@@ -99,29 +99,30 @@ CAIRN_INLINE_ size_t cairn_copy_str(char *to, const char *from, size_t limit, in
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 	if (limit >= 8) {
 		typedef uint64_t __attribute__((__may_alias__)) word_t;
-		unsigned before = (unsigned)(uintptr_t)from & 7;
-		const volatile word_t *at = (const volatile word_t *)(from - before);
-		uint64_t word = *at >> (8 * before), zeros;
+		unsigned before = 8 * ((unsigned)(uintptr_t)from & 7);
+		const volatile word_t *at =
+			(const volatile word_t *)((uintptr_t)from & ~(uintptr_t)7);
+		char *next = to, *last = to + limit - 8;
+		uint64_t word = *at++, zeros = word >> before;
 
-		__builtin_memcpy(to, &word, sizeof(word));
-		zeros = cairn_zeros(before ? word | ~(uint64_t)0 << (64 - 8 * before) : word);
+		__builtin_memcpy(next, &zeros, sizeof(zeros));
+		zeros = cairn_zeros(word | ~(~(uint64_t)0 << before));
 		if (zeros)
-			return (size_t)__builtin_ctzll(zeros) / 8;
-		for (n = 8 - before; limit - n >= 8; n += 8) {
-			word = *++at;
-			__builtin_memcpy(to + n, &word, sizeof(word));
+			return ((size_t)__builtin_ctzll(zeros) - before) / 8;
+		for (next += 8 - before / 8; next <= last; next += 8) {
+			word = *at++;
+			__builtin_memcpy(next, &word, sizeof(word));
 			zeros = cairn_zeros(word);
 			if (zeros)
-				return n + (size_t)__builtin_ctzll(zeros) / 8;
+				return (size_t)(next - to) + (size_t)__builtin_ctzll(zeros) / 8;
 		}
+		n = (size_t)(next - to);
 	}
 #endif
 	for (; n < limit; n++) {
-		char byte = *(const volatile char *)(from + n);
-
-		if (!byte)
+		to[n] = *(const volatile char *)(from + n);
+		if (!to[n])
 			return n;
-		to[n] = byte;
 	}
 	*more = 1;
 	return n;
@@ -138,12 +139,13 @@ CAIRN_INLINE_ void cairn_put_str(struct cairn_cursor *c, const char *s, size_t m
 		max = 6;
 	}
 	n = cairn_copy_str(c->at, s, max < room ? max : room, &more);
-	if (more)
+	if (more) {
 		for (left = n; left < max && left <= CAIRN_PAYLOAD_MAX &&
 			*(const volatile char *)(s + left);
 			left++)
 			c->lacking++;
-	c->at[n] = 0;
+		c->at[n] = 0;
+	}
 	c->at += n + 1;
 	c->rest -= 1;
 }
@@ -174,14 +176,15 @@ CAIRN_INLINE_ void cairn_put_seq(struct cairn_cursor *c, const void *p, size_t n
 /* ---- from a site to its staging function ----
  *
  * The function gets an array of 64-bit words: the address of the slot, then the fields, the first
- * at the highest address; and an address inside the site's cold part.
+ * at the highest address; an address inside the site's cold part; and NULL (see CAIRN_STAGE).
  *
  * A call in the cold part would cost the hot one: values that live across it go to registers that
  * have to be saved at the function's entry, and a leaf function would need a frame. So the compiler
  * is not told that there is a call: it puts the words into registers, any, and the assembly pushes
  * them below the red zone and calls cairn_call_v1, which saves all registers that the ABI lets a
  * function change, but for vector registers: staging functions and the runtime's fire(), scratch()
- * and scratch_done() leave these alone. What to call is in the operand of a NOP after the call.
+ * and scratch_done() leave these alone. (Nor does it align the stack, which none of them needs.) What
+ * to call is in the operand of a NOP after the call.
  */
 #ifdef __x86_64__
 __asm__(".pushsection .text.unlikely.cairn_call_v1,\"axG\",@progbits,cairn_call_v1,comdat\n"
@@ -190,24 +193,20 @@ __asm__(".pushsection .text.unlikely.cairn_call_v1,\"axG\",@progbits,cairn_call_
 	"\t.type cairn_call_v1, @function\n"
 	"cairn_call_v1:\n"
 	"\t.cfi_startproc\n"
-	"\t.byte 0x55\n" /* push %rbp */
-	"\t.cfi_def_cfa_offset 16\n"
-	"\t.cfi_offset 6, -16\n"
-	"\t.byte 0x48, 0x89, 0xe5\n" /* mov %rsp, %rbp */
-	"\t.cfi_def_cfa_register 6\n"
 	"\t.byte 0x50, 0x51, 0x52, 0x56, 0x57\n" /* push %rax, %rcx, %rdx, %rsi, %rdi */
+	"\t.cfi_def_cfa_offset 48\n"
 	"\t.byte 0x41, 0x50, 0x41, 0x51, 0x41, 0x52, 0x41, 0x53\n" /* push %r8 to %r11 */
-	"\t.byte 0x48, 0x8b, 0x75, 0x08\n" /* mov 8(%rbp), %rsi: the return address */
+	"\t.cfi_def_cfa_offset 80\n"
+	"\t.byte 0x48, 0x8b, 0x74, 0x24, 0x48\n" /* mov 72(%rsp), %rsi: the return address */
 	"\t.byte 0x48, 0x63, 0x46, 0x04\n" /* movslq 4(%rsi), %rax: the NOP's operand */
-	"\t.byte 0x48, 0x8d, 0x7d, 0x10\n" /* lea 16(%rbp), %rdi: the words */
+	"\t.byte 0x48, 0x8d, 0x7c, 0x24, 0x50\n" /* lea 80(%rsp), %rdi: the words */
 	"\t.byte 0x48, 0x8d, 0x44, 0x06, 0x04\n" /* lea 4(%rsi,%rax), %rax */
-	"\t.byte 0x48, 0x83, 0xe4, 0xf0\n" /* and $-16, %rsp */
+	"\t.byte 0x31, 0xd2\n" /* xor %edx, %edx */
 	"\t.byte 0xff, 0xd0\n" /* call *%rax */
-	"\t.byte 0x48, 0x8d, 0x65, 0xb8\n" /* lea -72(%rbp), %rsp */
 	"\t.byte 0x41, 0x5b, 0x41, 0x5a, 0x41, 0x59, 0x41, 0x58\n" /* pop %r11 to %r8 */
+	"\t.cfi_def_cfa_offset 48\n"
 	"\t.byte 0x5f, 0x5e, 0x5a, 0x59, 0x58\n" /* pop %rdi, %rsi, %rdx, %rcx, %rax */
-	"\t.byte 0x5d\n" /* pop %rbp */
-	"\t.cfi_def_cfa 7, 8\n"
+	"\t.cfi_def_cfa_offset 8\n"
 	"\t.byte 0xc3\n" /* ret */
 	"\t.cfi_endproc\n"
 	"\t.size cairn_call_v1, . - cairn_call_v1\n"
@@ -249,7 +248,7 @@ __asm__(".pushsection .text.unlikely.cairn_call_v1,\"axG\",@progbits,cairn_call_
 		CAIRN_HERE_(cairn_here_); \
 		cairn_words_[0] = (uint64_t)(slot); \
 		M(CAIRN_STORE, __VA_ARGS__) \
-		(fn)(cairn_words_, cairn_here_); \
+		(fn)(cairn_words_, cairn_here_, 0); \
 	} while (0)
 #ifdef __x86_64__
 #define CAIRN_HERE_(ip) __asm__ __volatile__("lea{q}\t{0(%%rip), %0|%0, [rip]}" : "=r"(ip))
@@ -322,46 +321,71 @@ __asm__(".pushsection .text.unlikely.cairn_call_v1,\"axG\",@progbits,cairn_call_
 #define CAIRN_AMOUNT_31 MANY_
 #define CAIRN_AMOUNT_32 MANY_
 
-/* The cold part of every site. `least`: bytes that all fields need at least; `exact`: they never
- * need more. `puts`: statements that stage into `cairn_c`. */
-#define CAIRN_STAGE(slot, ip, least, exact, puts) \
+/* The body of every staging function; `fn` is its name. `least`: bytes that all fields need at least;
+ * `exact`: they never need more. `puts`: statements that stage into `cairn_c_`. Nothing is needed
+ * after a call, so no register has to be saved. */
+#define CAIRN_STAGE(fn, words, ip, big, least, exact, puts) \
 	char cairn_room_[CAIRN_HEADROOM + CAIRN_STACK_(least, exact) + CAIRN_TAILROOM] \
 		__attribute__((__aligned__(16))); \
-	char *cairn_p_ = cairn_room_ + CAIRN_HEADROOM; \
-	size_t cairn_size_ = CAIRN_STACK_(least, exact); \
-	struct cairn_cursor cairn_c_ = cairn_cursor_make(cairn_p_, 0, 0); \
-	if ((least) > CAIRN_STACK_MAX) { \
-		cairn_size_ = (exact) ? (least) : 2 * (least); \
-		cairn_p_ = cairn_scratch(&cairn_size_); \
+	char *cairn_p_ = \
+		CAIRN_BIG_(big, least, exact) ? (big)->payload : cairn_room_ + CAIRN_HEADROOM; \
+	struct cairn_cursor cairn_c_ = cairn_cursor_make(cairn_p_, \
+		CAIRN_BIG_(big, least, exact) ? (big)->size : CAIRN_STACK_(least, exact), \
+		(least)); \
+	if ((least) > CAIRN_STACK_MAX && !(big)) { \
+		cairn_stage_again(fn, words, ip, (exact) ? (least) : 2 * (least)); \
+		return; \
 	} \
-	while (cairn_p_) { \
-		cairn_c_ = cairn_cursor_make(cairn_p_, cairn_size_, (least)); \
-		puts if ((exact) || !cairn_c_.lacking) break; \
-		if (cairn_size_ == CAIRN_PAYLOAD_MAX && !cairn_c_.cut) \
-			break; \
-		if (cairn_p_ != cairn_room_ + CAIRN_HEADROOM) \
-			cairn_module_v1.scratch_done(cairn_p_); \
-		cairn_p_ = 0; \
-		if (cairn_size_ == CAIRN_PAYLOAD_MAX) \
-			break; \
-		cairn_size_ += cairn_c_.lacking; \
-		cairn_p_ = cairn_scratch(&cairn_size_); \
+	puts if (!(exact) && cairn_c_.lacking) \
+	{ \
+		if (!(big)) { \
+			cairn_stage_again(fn, words, ip, CAIRN_STACK_MAX + cairn_c_.lacking); \
+			return; \
+		} \
+		if ((big)->size != CAIRN_PAYLOAD_MAX || cairn_c_.cut) { \
+			(big)->lacking = cairn_c_.lacking; \
+			return; \
+		} \
 	} \
-	cairn_module_v1.fire((slot), cairn_p_, \
-		cairn_p_ ? (uint32_t)(cairn_c_.at - cairn_p_) : (uint32_t)cairn_size_, (ip)); \
-	if (cairn_p_ && cairn_p_ != cairn_room_ + CAIRN_HEADROOM) \
-		cairn_module_v1.scratch_done(cairn_p_);
+	cairn_module_v1.fire((struct cairn_slot *)(words)[0], cairn_p_, \
+		(uint32_t)(cairn_c_.at - cairn_p_), (ip))
 
 /* Bytes of payload to have on the stack. */
 #define CAIRN_STACK_(least, exact) \
 	((exact) && (least) <= CAIRN_STACK_MAX ? (least) : CAIRN_STACK_MAX)
 
-/* Memory for *size bytes of payload, of CAIRN_PAYLOAD_MAX if that is less; sets *size. */
-CAIRN_OUTLINE_ char *cairn_scratch(size_t *size)
+/* What always fits on the stack is staged there. */
+#define CAIRN_BIG_(big, least, exact) (!((exact) && (least) <= CAIRN_STACK_MAX) && (big))
+
+/* Memory to stage in, instead of the stack. */
+struct cairn_big {
+	char *payload;
+	size_t size; /* at most CAIRN_PAYLOAD_MAX */
+	size_t lacking; /* set by who staged, and did not fire: bytes that it lacked */
+};
+typedef void cairn_stage_fn(const uint64_t *words, const void *ip, struct cairn_big *big);
+
+/* Stages in memory of the runtime's, of `size` bytes or more. */
+CAIRN_OUTLINE_ void cairn_stage_again(
+	cairn_stage_fn *fn, const uint64_t *words, const void *ip, size_t size)
 {
-	if (*size > CAIRN_PAYLOAD_MAX)
-		*size = CAIRN_PAYLOAD_MAX;
-	return (char *)cairn_module_v1.scratch((uint32_t)*size);
+	struct cairn_slot *slot = (struct cairn_slot *)words[0];
+	struct cairn_big big;
+
+	do {
+		big.size = size < CAIRN_PAYLOAD_MAX ? size : CAIRN_PAYLOAD_MAX;
+		big.lacking = 0;
+		big.payload = (char *)cairn_module_v1.scratch((uint32_t)big.size);
+		if (!big.payload) {
+			cairn_module_v1.fire(slot, 0, (uint32_t)big.size, ip);
+			return;
+		}
+		fn(words, ip, &big);
+		cairn_module_v1.scratch_done(big.payload);
+		size = big.size + big.lacking;
+	} while (big.lacking && big.size != CAIRN_PAYLOAD_MAX);
+	if (big.lacking) /* lost: a sequence that is too long */
+		cairn_module_v1.fire(slot, 0, CAIRN_PAYLOAD_MAX + 1, ip);
 }
 
 #endif

@@ -1,14 +1,13 @@
 /* The restartable section in which a record is written and published (x86-64 machine code).
  *
- * Private to producer.c and producer-quick.h. One section, put together from pieces: a clock (the
- * TSC, or a time read before), a mode (discard, overwrite), how the ring is found, and where the
- * first bytes come from. From label 1 to label 2 the kernel sends a thread that is preempted,
+ * Private to producer.c; producer-quick.h has a shorter one for most events. One section, put
+ * together from pieces: a clock (the TSC, or a time read before) and a mode (discard, overwrite). From label 1 to label 2 the kernel sends a thread that is preempted,
  * migrated or signalled to label 4, which starts again; the last instruction of the section is the
  * store of `pos`, which publishes. So everything before it may be repeated or left
  * off at any instruction, and nothing after it is needed. What must hold in between:
  *
- *	ts_upper = T, pend_pos = newpos, then pend_ts = T (in this order), all before pos
- *	a short header only if pend_pos == pos: then pend_ts is the time of the last published record
+ *	pend_pos = newpos, then ts_upper = T (in this order), both before pos
+ *	a short header only if pend_pos == pos: then ts_upper is the time of the last published record
  *	read_pos is loaded inside, after the CPU was checked (or was read inside, which is as good)
  *	overwrite: `count` before pos
  *
@@ -50,34 +49,13 @@
 	"jne %l[retired]\n\t" \
 	"movq %c[o_pos](%[ctl]), %%rcx\n\t"
 
-/* The same for who did not look for the ring before: which CPU this is is read inside, so nothing
- * needs to be compared. `ring` holds the set at first. */
-#define SECTION_BEGIN_QUICK \
-	SECTION_DESCRIPTOR \
-	"movq %[rs], %%rdx\n\t" \
-	"leaq 3b(%%rip), %%rax\n\t" \
-	"movq %%rax, %c[o_cs](%%rdx)\n" \
-	"1:\n\t" \
-	"movl %c[o_cpu](%%rdx), %%eax\n\t" \
-	"cmpl %c[o_nrings](%[ring]), %%eax\n\t" \
-	"jae %l[again]\n\t" \
-	"cmpl $0, %c[o_active](%[ring])\n\t" \
-	"je %l[again]\n\t" \
-	"movq %c[o_closed](%[ring]), %%rdx\n\t" \
-	"cmpl $0, (%%rdx)\n\t" \
-	"jne %l[again]\n\t" \
-	"shlq $5, %%rax\n\t" \
-	"leaq %c[o_rings](%[ring], %%rax), %[ring]\n\t" \
-	"movq %c[o_ctl](%[ring]), %[ctl]\n\t" \
-	"movq %c[o_pos](%[ctl]), %%rcx\n\t"
-
 /* Room for the longest header this mode writes here (12) and for what copying in whole words may
  * overshoot (8): pos - read_pos + len + 20 <= size. */
 #define SECTION_ROOM \
 	"movq %%rcx, %%rax\n\t" \
 	"subq %c[o_read](%[ctl]), %%rax\n\t" \
-	"leaq 20(%%rax, %[len]), %%rax\n\t" \
-	"cmpq %%rax, %c[o_size](%[ring])\n\t" \
+	"leaq 19(%%rax, %[len]), %%rax\n\t" \
+	"cmpq %%rax, %c[o_mask](%[ring])\n\t" \
 	"jb %l[full]\n\t"
 
 /* T. The TSC may have stepped back (a restored VM): leave, count, come back with a given time. */
@@ -96,19 +74,18 @@
 
 /* Where position %reg stands in the data. */
 #define SECTION_ADDRESS(reg) \
-	"movq %c[o_size](%[ring]), %%r9\n\t" \
-	"decq %%r9\n\t" \
+	"movq %c[o_mask](%[ring]), %%r9\n\t" \
 	"andq " reg ", %%r9\n\t" \
 	"addq %c[o_data](%[ring]), %%r9\n\t"
 
 /* Does the record fit in this block, and is it not the first of it? Else: block header (label 15).
- * Leaves the block size in r11. */
+ * Leaves the block's mask in r11. */
 #define SECTION_BLOCK_CHECK \
 	"movq %c[o_block](%[ring]), %%r11\n\t" \
-	"leaq -1(%%r11), %%rdx\n\t" \
+	"movq %%r11, %%rdx\n\t" \
 	"andq %%rcx, %%rdx\n\t" \
 	"jz 15f\n\t" \
-	"leaq 12(%%rdx, %[len]), %%rdx\n\t" \
+	"leaq 11(%%rdx, %[len]), %%rdx\n\t" \
 	"cmpq %%r11, %%rdx\n\t" \
 	"ja 15f\n\t"
 
@@ -121,7 +98,7 @@
 	"cmpq $4096, %%r10\n\t" \
 	"jae 16f\n\t" \
 	"movq %%rax, %%rdx\n\t" \
-	"subq %c[o_pts](%[ctl]), %%rdx\n\t" \
+	"subq %c[o_upper](%[ctl]), %%rdx\n\t" \
 	"cmpq $0x100000, %%rdx\n\t" \
 	"jae 14f\n\t" \
 	"leaq 4(%%rcx, %[len]), %%r8\n\t" /* form 0 */ \
@@ -149,41 +126,39 @@
 	"addq $12, %%r9\n\t" \
 	"jmp 17f\n"
 
-/* Records published before pos, into reg: the count word's upper 40 bits (left where they are),
- * one less if its low bits say that whoever stored it did not commit. */
-#define SECTION_COUNT(reg, tmp, tmp32) \
+/* Records published before pos, into reg, shifted by 24. The count word is that plus pos; if it is
+ * more, whoever stored it did not commit, and it has one record too many. */
+#define SECTION_COUNT(reg, reg32) \
 	"movq %c[o_count](%[ctl]), " reg "\n\t" \
-	"movq " reg ", " tmp "\n\t" \
-	"xorq %%rcx, " tmp "\n\t" \
-	"andq $-0x1000000, " reg "\n\t" \
-	"testl $0xffffff, " tmp32 "\n\t" \
+	"subq %%rcx, " reg "\n\t" \
+	"testl $0xffffff, " reg32 "\n\t" \
 	"jz 18f\n\t" \
+	"andq $-0x1000000, " reg "\n\t" \
 	"subq $0x1000000, " reg "\n" \
 	"18:\n\t"
 
-/* Form 3, at the next block's start. r11: block. The 40 bits of the count are completed from the
+/* Form 3, at the next block's start. r11: the block's mask. The 40 bits of the count are completed from the
  * header of the block before. */
 #define SECTION_HEADER_BLOCK \
-	"15:\n\t" SECTION_COUNT("%%rdx", "%%r10", \
-		"%%r10d") "xorl %%r8d, %%r8d\n\t" \
-			  "testq %%rcx, %%rcx\n\t" \
-			  "jz 19f\n\t" \
-			  "leaq -1(%%rcx), %%r10\n\t" \
-			  "negq %%r11\n\t" \
-			  "andq %%r11, %%r10\n\t" /* start of the block before */ \
-			  "negq %%r11\n\t" SECTION_ADDRESS( \
-				  "%%r10") "movq 16(%%r9), %%r8\n" /* its count */ \
-					   "19:\n\t" \
-					   "movq %%r8, %%r10\n\t" \
-					   "shlq $24, %%r10\n\t" \
-					   "subq %%r10, %%rdx\n\t" \
-					   "shrq $24, %%rdx\n\t" \
-					   "addq %%r8, %%rdx\n\t" /* count */ \
-					   "leaq -1(%%r11), %%r8\n\t" \
-					   "movq %%rcx, %%r10\n\t" \
-					   "negq %%r10\n\t" \
-					   "andq %%r8, %%r10\n\t" /* pad */ \
-					   "leaq (%%rcx, %%r10), %%r8\n\t" /* start of the new block */ \
+	"15:\n\t" SECTION_COUNT("%%rdx", \
+		"%%edx") "xorl %%r8d, %%r8d\n\t" \
+			 "testq %%rcx, %%rcx\n\t" \
+			 "jz 19f\n\t" \
+			 "leaq -1(%%rcx), %%r10\n\t" \
+			 "notq %%r11\n\t" \
+			 "andq %%r11, %%r10\n\t" /* start of the block before */ \
+			 "notq %%r11\n\t" SECTION_ADDRESS( \
+				 "%%r10") "movq 16(%%r9), %%r8\n" /* its count */ \
+					  "19:\n\t" \
+					  "movq %%r8, %%r10\n\t" \
+					  "shlq $24, %%r10\n\t" \
+					  "subq %%r10, %%rdx\n\t" \
+					  "shrq $24, %%rdx\n\t" \
+					  "addq %%r8, %%rdx\n\t" /* count */ \
+					  "movq %%rcx, %%r10\n\t" \
+					  "negq %%r10\n\t" \
+					  "andq %%r11, %%r10\n\t" /* pad */ \
+					  "leaq (%%rcx, %%r10), %%r8\n\t" /* start of the new block */ \
 		SECTION_ADDRESS("%%r8") "movl %%r10d, 12(%%r9)\n\t" \
 					"movq %%rdx, 16(%%r9)\n\t" \
 					"movq %%rax, 4(%%r9)\n\t" \
@@ -195,20 +170,16 @@
 
 #define SECTION_TIMES \
 	"17:\n\t" \
-	"movq %%rax, %c[o_upper](%[ctl])\n\t" \
 	"movq %%r8, %c[o_ppos](%[ctl])\n\t" \
-	"movq %%rax, %c[o_pts](%[ctl])\n\t"
+	"movq %%rax, %c[o_upper](%[ctl])\n\t"
 
 #define SECTION_COUNT_UP \
-	SECTION_COUNT("%%rdx", "%%rax", "%%eax") \
-	"movl %%r8d, %%eax\n\t" \
-	"andl $0xffffff, %%eax\n\t" \
-	"leaq 0x1000000(%%rdx, %%rax), %%rdx\n\t" \
+	SECTION_COUNT("%%rdx", "%%edx") \
+	"leaq 0x1000000(%%rdx, %%r8), %%rdx\n\t" \
 	"movq %%rdx, %c[o_count](%[ctl])\n\t"
 
-/* Copies in words. The first four bytes may come from elsewhere than what follows them: the copy's
- * loads then match the stores that staged the payload. */
-#define SECTION_COPY_ALL \
+/* Copies in words. */
+#define SECTION_COPY \
 	"xorl %%edx, %%edx\n\t" \
 	"testq %[len], %[len]\n\t" \
 	"jz 21f\n" \
@@ -218,23 +189,9 @@
 	"addq $8, %%rdx\n\t" \
 	"cmpq %[len], %%rdx\n\t" \
 	"jb 20b\n"
-#define SECTION_COPY_FIRST \
-	"movl %[first], %%eax\n\t" \
-	"movl %%eax, (%%r9)\n\t" \
-	"movl $4, %%edx\n\t" \
-	"cmpq %%rdx, %[len]\n\t" \
-	"jbe 21f\n" \
-	"20:\n\t" \
-	"movq -4(%[rest], %%rdx), %%rax\n\t" \
-	"movq %%rax, (%%r9, %%rdx)\n\t" \
-	"addq $8, %%rdx\n\t" \
-	"cmpq %[len], %%rdx\n\t" \
-	"jb 20b\n"
 
-/* Publishes, and the abort address, where everything begins again. */
-#define SECTION_COMMIT \
-	"21:\n\t" \
-	"movq %%r8, %c[o_pos](%[ctl])\n" /* pairs with [commit] in consumer.c */ \
+/* The section's end, and the abort address, where everything begins again. */
+#define SECTION_ABORT \
 	"2:\n\t" \
 	".pushsection __rseq_fail, \"ax\"\n\t" \
 	".byte 0x0f, 0xb9, 0x3d\n\t" \
@@ -243,27 +200,31 @@
 	"jmp %l[again]\n\t" \
 	".popsection\n"
 
-#define SECTION_DISCARD(begin, clock, copy) \
-	begin SECTION_ROOM clock SECTION_HEADER SECTION_TIMES copy SECTION_COMMIT
+/* Publishes. */
+#define SECTION_COMMIT \
+	"21:\n\t" \
+	"movq %%r8, %c[o_pos](%[ctl])\n" /* pairs with [commit] in consumer.c */ \
+		SECTION_ABORT
 
-#define SECTION_OVERWRITE(begin, clock, copy) \
-	begin clock SECTION_BLOCK_CHECK SECTION_HEADER SECTION_HEADER_BLOCK SECTION_TIMES \
-		SECTION_COUNT_UP copy SECTION_COMMIT
+#define SECTION_DISCARD(clock) \
+	SECTION_BEGIN SECTION_ROOM clock SECTION_HEADER SECTION_TIMES SECTION_COPY SECTION_COMMIT
+
+#define SECTION_OVERWRITE(clock) \
+	SECTION_BEGIN clock SECTION_BLOCK_CHECK SECTION_HEADER SECTION_HEADER_BLOCK SECTION_TIMES \
+		SECTION_COUNT_UP SECTION_COPY SECTION_COMMIT
 
 #define SECTION_OFFSETS \
 	[o_cs] "i"(offsetof(struct rseq, rseq_cs)), [o_cpu] "i"(offsetof(struct rseq, cpu_id)), \
 		[o_active] "i"(offsetof(struct ring_set_producer, active)), \
 		[o_closed] "i"(offsetof(struct ring_set_producer, closed)), \
-		[o_nrings] "i"(offsetof(struct ring_set_producer, nrings)), \
 		[o_rings] "i"(offsetof(struct ring_set_producer, rings)), \
 		[o_ctl] "i"(offsetof(struct ring_producer, ctl)), \
 		[o_data] "i"(offsetof(struct ring_producer, data)), \
-		[o_size] "i"(offsetof(struct ring_producer, size)), \
-		[o_block] "i"(offsetof(struct ring_producer, block)), \
+		[o_mask] "i"(offsetof(struct ring_producer, mask)), \
+		[o_block] "i"(offsetof(struct ring_producer, block_mask)), \
 		[o_pos] "i"(offsetof(struct cairn_ring_ctl, pos)), \
 		[o_upper] "i"(offsetof(struct cairn_ring_ctl, ts_upper)), \
 		[o_ppos] "i"(offsetof(struct cairn_ring_ctl, pend_pos)), \
-		[o_pts] "i"(offsetof(struct cairn_ring_ctl, pend_ts)), \
 		[o_count] "i"(offsetof(struct cairn_ring_ctl, count)), \
 		[o_read] "i"(offsetof(struct cairn_ring_ctl, read_pos))
 

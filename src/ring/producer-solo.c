@@ -8,7 +8,7 @@
 #include "base/atomic.h"
 #include "ring/ring.h"
 
-#define COUNT_ONE (1ull << 24) /* one record in ctl->count; below it: low bits of newpos */
+#define COUNT_ONE (1ull << 24) /* one record in ctl->count, beside the position */
 #define DENSE_SPAN (1ull << 20)
 #define SPARSE_SPAN (1ull << 52)
 
@@ -42,21 +42,20 @@ static uint64_t clock_read(const struct ring_set_producer *set)
 /* Records published before pos, in units of COUNT_ONE. */
 static uint64_t count_before(const struct cairn_ring_ctl *ctl, uint64_t pos)
 {
-	uint64_t word = load_relaxed(&ctl->count);
-	uint64_t count = word & ~(COUNT_ONE - 1);
+	uint64_t count = load_relaxed(&ctl->count) - pos, rest = count & (COUNT_ONE - 1);
 
-	return (word ^ pos) & (COUNT_ONE - 1) ? count - COUNT_ONE : count;
+	return rest ? count - rest - COUNT_ONE : count; /* whoever stored it did not commit */
 }
 
 /* Writes a block header at the next block's start. Returns the position after it. */
 static uint64_t begin_block(
 	const struct ring_producer *ring, uint64_t pos, uint64_t ts, uint32_t id)
 {
-	uint64_t pad = -pos & (ring->block - 1), mask = ring->size - 1, before = 0;
+	uint64_t pad = -pos & ring->block_mask, mask = ring->mask, before = 0;
 	uint8_t *at = ring->data + ((pos + pad) & mask);
 
 	if (pos != 0) {
-		const uint8_t *last = ring->data + ((pos - 1) & -ring->block & mask);
+		const uint8_t *last = ring->data + ((pos - 1) & ~ring->block_mask & mask);
 
 		before = ((const struct word64 *)(last + 16))->v;
 	}
@@ -72,8 +71,8 @@ static uint64_t begin_record(
 	const struct ring_producer *ring, uint64_t pos, uint64_t ts, uint32_t id, bool extended)
 {
 	const struct cairn_ring_ctl *ctl = ring->ctl;
-	uint8_t *at = ring->data + (pos & (ring->size - 1));
-	uint64_t since = ts - load_relaxed(&ctl->pend_ts);
+	uint8_t *at = ring->data + (pos & ring->mask);
+	uint64_t since = ts - load_relaxed(&ctl->ts_upper);
 
 	if (extended || id >= 1024 || load_relaxed(&ctl->pend_pos) != pos || since >= SPARSE_SPAN) {
 		put32(at, id << 2 | 2);
@@ -103,28 +102,26 @@ static enum ring_result append(const struct ring_set_producer *set,
 	struct cairn_ring_ctl *ctl = ring->ctl;
 	uint64_t pos = load_relaxed(&ctl->pos), start, newpos, ts, upper;
 	bool overwrite = set->mode == CAIRN_MODE_OVERWRITE, stepped;
-	uint64_t in_block = pos & (ring->block - 1);
+	uint64_t in_block = pos & ring->block_mask;
 
 	/* pairs with [release] in consumer.c */
-	if (!overwrite && pos - load_acquire(&ctl->read_pos) + len + 20 > ring->size)
+	if (!overwrite && pos - load_acquire(&ctl->read_pos) + len + 19 > ring->mask)
 		return RING_FULL;
 	ts = clock_read(set);
 	upper = load_relaxed(&ctl->ts_upper);
 	stepped = ts < upper;
 	if (stepped)
 		ts = upper;
-	if (overwrite && (in_block == 0 || in_block + 12 + len > ring->block))
+	if (overwrite && (in_block == 0 || in_block + 11 + len > ring->block_mask))
 		start = begin_block(ring, pos, ts, id);
 	else
 		start = begin_record(ring, pos, ts, id, stepped);
 	newpos = start + len;
-	store_relaxed(&ctl->ts_upper, ts);
-	store_release(&ctl->pend_pos, newpos); /* own thread only: no pair */
-	store_release(&ctl->pend_ts, ts); /* own thread only: no pair */
+	store_relaxed(&ctl->pend_pos, newpos);
+	store_release(&ctl->ts_upper, ts); /* own thread only: no pair */
 	if (overwrite)
-		store_relaxed(&ctl->count,
-			(count_before(ctl, pos) + COUNT_ONE) | (newpos & (COUNT_ONE - 1)));
-	copy_words(ring->data + (start & (ring->size - 1)), body, len);
+		store_relaxed(&ctl->count, count_before(ctl, pos) + COUNT_ONE + newpos);
+	copy_words(ring->data + (start & ring->mask), body, len);
 	store_release(&ctl->pos, newpos); /* pairs with [commit] in consumer.c */
 	if (stepped)
 		fetch_add_relaxed(&ctl->steps_back, 1);

@@ -45,7 +45,7 @@ enum outcome { DONE, AGAIN, FULL, RETIRED, BACK };
 
 static INLINE enum outcome try_discard_tsc(const struct section *s)
 {
-	__asm__ goto(SECTION_DISCARD(SECTION_BEGIN, SECTION_CLOCK_TSC, SECTION_COPY_ALL)
+	__asm__ goto(SECTION_DISCARD(SECTION_CLOCK_TSC)
 		     :
 		     : SECTION_OPERANDS(s)
 		     : SECTION_CLOBBERS
@@ -63,7 +63,7 @@ back:
 
 static INLINE enum outcome try_overwrite_tsc(const struct section *s)
 {
-	__asm__ goto(SECTION_OVERWRITE(SECTION_BEGIN, SECTION_CLOCK_TSC, SECTION_COPY_ALL)
+	__asm__ goto(SECTION_OVERWRITE(SECTION_CLOCK_TSC)
 		     :
 		     : SECTION_OPERANDS(s)
 		     : SECTION_CLOBBERS
@@ -79,7 +79,7 @@ back:
 
 static INLINE enum outcome try_discard_given(const struct section *s)
 {
-	__asm__ goto(SECTION_DISCARD(SECTION_BEGIN, SECTION_CLOCK_GIVEN, SECTION_COPY_ALL)
+	__asm__ goto(SECTION_DISCARD(SECTION_CLOCK_GIVEN)
 		     :
 		     : SECTION_OPERANDS(s), [now] "rm"(s->now)
 		     : SECTION_CLOBBERS
@@ -95,7 +95,7 @@ full:
 
 static INLINE enum outcome try_overwrite_given(const struct section *s)
 {
-	__asm__ goto(SECTION_OVERWRITE(SECTION_BEGIN, SECTION_CLOCK_GIVEN, SECTION_COPY_ALL)
+	__asm__ goto(SECTION_OVERWRITE(SECTION_CLOCK_GIVEN)
 		     :
 		     : SECTION_OPERANDS(s), [now] "rm"(s->now)
 		     : SECTION_CLOBBERS

@@ -22,13 +22,13 @@ struct rseq;
 struct ring_producer {
 	struct cairn_ring_ctl *ctl; /* NULL: no such ring */
 	uint8_t *data; /* mapped twice in a row */
-	uint64_t size; /* bytes, power of two */
-	uint64_t block; /* size / CAIRN_RING_BLOCKS: largest record */
+	uint64_t mask; /* its bytes, a power of two, less 1 */
+	uint64_t block_mask; /* those of a block, less 1 */
 };
 
 struct ring_set_producer {
 	const uint32_t *closed; /* hdr->closed, shared; != 0: retired */
-	uint32_t active; /* 0: retired by this process; checked inside each section */
+	uint32_t active; /* nrings; 0: retired by this process; checked inside each section */
 	uint32_t nrings;
 	uint32_t mode; /* enum cairn_ring_mode */
 	uint32_t clock; /* enum cairn_clock */
@@ -43,7 +43,7 @@ struct ring_set_producer {
 #define RING_BODY_MAX (1u << 20)
 static inline uint64_t ring_max_body(const struct ring_producer *ring)
 {
-	return ring->block - 32 < RING_BODY_MAX ? ring->block - 32 : RING_BODY_MAX;
+	return ring->block_mask - 31 < RING_BODY_MAX ? ring->block_mask - 31 : RING_BODY_MAX;
 }
 
 enum ring_result {

@@ -230,7 +230,7 @@ static void begin_rings(struct ringset *s)
 	for (uint32_t i = 0; i < s->hdr.nrings; i++) {
 		struct ring_state *r = &s->rings[i];
 
-		r->ctl->ts_upper = r->ctl->pend_ts = now;
+		r->ctl->ts_upper = now;
 		r->ctl->cut[0] = (struct cairn_ring_cut){0, now};
 		r->ctl->cut[1] = (struct cairn_ring_cut){UINT64_MAX, now};
 		r->cut_ts = r->view_ts = now;

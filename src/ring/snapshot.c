@@ -57,8 +57,9 @@ static int copy_blocks(struct ringset *s, uint32_t ring, struct blocks *b)
 			return err;
 		if (b->end > POS_MAX)
 			return -EPROTO;
-		/* the count word's low bits are pos's, or else belong to a writer not yet done */
-		b->count = (word >> 24) - ((word ^ b->end) & 0xffffff ? 1 : 0);
+		/* more than whole records beside the position: of a writer not yet done */
+		word -= b->end;
+		b->count = (word >> 24) - (word & 0xffffff ? 1 : 0);
 		b->begin = oldest_whole(b->end, b->size, bytes);
 		if (b->begin >= b->end) {
 			b->begin = b->end;

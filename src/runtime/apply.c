@@ -69,11 +69,12 @@ static void make_quick(struct rt_sinks *sinks, const struct rt_set *set)
 	uint64_t max =
 		ring_max_body(&set->p->rings[0]) - sizeof(uint32_t); /* all rings are alike */
 
-	if (set->contexts != 1u << CAIRN_CTX_TID || set->perf_count || !ring_set_is_quick(set->p))
+	if (set->contexts != 1u << CAIRN_CTX_TID || set->perf_count || !ring_set_is_quick(set->p) ||
+		sinks->sink[0].id > RING_QUICK_ID_MAX || rt.no_restart)
 		return;
-	sinks->quick = set->p;
-	sinks->quick_id = RING_QUICK_ID(sinks->sink[0].id);
-	sinks->quick_max = max < CAIRN_PAYLOAD_MAX ? (uint32_t)max : CAIRN_PAYLOAD_MAX;
+	sinks->quick.set = set->p;
+	sinks->quick.id = RING_QUICK_ID(sinks->sink[0].id);
+	sinks->quick.end = (max < CAIRN_STACK_MAX ? (uint32_t)max : CAIRN_STACK_MAX) + 1;
 }
 
 static struct rt_sinks *make_sinks(const struct rt_event *e)
@@ -172,8 +173,10 @@ void rt_apply(void)
 			continue;
 		if (!e->gone)
 			rt_defer(rt_free, e->old);
-		else if (e->old) /* a slot that outlived its module may still point there */
-			store_release(&e->old->n, 0); /* fire() looks at n first */
+		else if (e->old) { /* a slot that outlived its module may still point there */
+			store_release(&e->old->quick.end, 0); /* fire() looks at this */
+			store_release(&e->old->n, 0); /* and at this first */
+		}
 		e->old = NULL;
 		e->dirty = 0;
 	}

@@ -325,8 +325,8 @@ static bool is_known(struct rt_thread *t, uintptr_t region)
 {
 	if (t->gen != load_relaxed(rt.gen))
 		return false;
-	store_relaxed(&t->region, region);
-	fence_seq_cst(); /* with rt_thread_forget_regions(): region ends as 0, or we see regions[] so */
+	store_relaxed(t->region, region);
+	fence_seq_cst(); /* with rt_thread_forget_regions(): *region ends as 0, or we see regions[] so */
 	return load_relaxed(&t->regions[region % RT_REGIONS]) == region;
 }
 
@@ -354,8 +354,9 @@ static void fire_sinks(struct rt_thread *t, const struct rt_sinks *sinks, uint8_
 
 /* Whatever is not quick. */
 static __attribute__((noinline)) void fire_slowly(
-	struct cairn_slot *slot, void *payload, uint32_t size, const void *ip, uintptr_t sp)
+	struct cairn_slot *slot, void *payload, uint32_t size, const void *ip)
 {
+	uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
 	struct rt_thread *t = rt_self ? rt_self : rt_thread_new();
 	const struct rt_sinks *sinks;
 	uintptr_t outer;
@@ -389,32 +390,25 @@ static inline __attribute__((always_inline)) uintptr_t stack_pointer(void)
 #endif
 }
 
-/* The fast path is one comparison after the other, with no call but to fire_slowly() at its end:
- * it needs few registers. */
+/* The fast path is one comparison after the other, with no call but to fire_slowly() at its end: it
+ * needs no register that would have to be saved. `active` stays as it is: sinks and rings are only
+ * used in a section that grace periods restart. (A payload that is NULL is of a size that no target
+ * takes.) */
 void rt_fire(struct cairn_slot *slot, void *payload, uint32_t size, const void *ip)
 {
-	struct rt_thread *t = rt_self;
-	uintptr_t sp = stack_pointer();
-	const struct rt_sinks *sinks;
-	bool done;
+	uint64_t len = size;
+	/* two stores that are mostly for nothing are better than two registers */
+	struct cairn_slot *volatile kept_slot = slot;
+	const void *volatile kept_ip = ip;
 
-	if (likely(t && !t->active && t->region == sp >> RT_REGION_SHIFT &&
-		    t->gen == load_relaxed(rt.gen) && payload)) {
-		store_relaxed(&t->active, sp);
-		compiler_barrier();
-		sinks = load_acquire(
-			(struct rt_sinks *const *)&slot->sinks); /* pairs with [sinks] in apply.c */
-		done = !sinks;
-		if (likely(sinks && sinks->quick && size <= sinks->quick_max)) {
-			struct ring_quick record = {&t->quick_rseq, (const uint32_t *)&t->shown_tid,
-				payload, (uint64_t)size + 4, &sinks->quick_id};
+	__asm__("" : "+r"(len)); /* one register for both */
+	if (likely(load_relaxed(rt_quick.region) == stack_pointer() >> RT_REGION_SHIFT)) {
+		/* pairs with [sinks] in apply.c */
+		struct ring_quick record = {(const struct ring_target *const *)&slot->sinks,
+			&rt_quick.rseq, &rt_quick.tid, payload, len};
 
-			done = ring_append_quick(sinks->quick, &record);
-		}
-		compiler_barrier();
-		store_release(&t->active, 0);
-		if (likely(done))
+		if (likely(ring_append_quick(&record)))
 			return;
 	}
-	fire_slowly(slot, payload, size, ip, sp);
+	fire_slowly(kept_slot, payload, (uint32_t)len, kept_ip);
 }

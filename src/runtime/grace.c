@@ -10,6 +10,10 @@
  * load of the pointer later than the unpublishing. What is unpublished is freed later, from a
  * list that the control thread polls; nobody ever waits. Each slot remembers the newest grace
  * number at which it was seen outside, so threads need not be outside all at once.
+ *
+ * The fast path of fire() does not set `active`: it loads the pointer and uses it inside a
+ * restartable section, and the membarrier is one that restarts these (threads that are not running
+ * restart when they run again). Kernels without it (before 5.10) have no fast path.
  */
 #include "runtime/runtime-impl.h"
 #include <linux/membarrier.h>
@@ -31,7 +35,7 @@ void rt_grace_init(void)
 {
 	grace.last = &grace.first;
 	grace.no_membarrier = SYS(membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) < 0;
-	(void)SYS(membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ, 0, 0);
+	rt.no_restart = SYS(membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ, 0, 0) < 0;
 }
 
 void rt_defer(void (*fn)(void *p), void *p)
@@ -87,7 +91,9 @@ static void nap(int64_t ns)
 
 static void barrier_all_threads(void)
 {
-	if (!grace.no_membarrier)
+	if (!rt.no_restart)
+		(void)SYS(membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, 0, 0);
+	else if (!grace.no_membarrier)
 		(void)SYS(membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
 	else /* far longer than a store stays in a store buffer */
 		nap(2000000);

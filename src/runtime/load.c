@@ -113,7 +113,7 @@ bool rt_control_start(void)
 		return true;
 	muted = t->muted; /* what libc does for us is not the program's doing */
 	t->muted = 1;
-	t->region = 0; /* where the fast path does not look at `muted` */
+	store_relaxed(t->region, 0); /* where the fast path does not look at `muted` */
 	t->gen = 0;
 	ok = start_thread();
 	t->muted = muted;
@@ -142,6 +142,7 @@ static void after_fork_child(void)
 
 	store_release(rt.gen, fetch_add_relaxed(&rt.last_gen, 1) + 1);
 	store_release(&rt.home_gen, *rt.gen);
+	rt_threads_forget_regions(); /* for kernels that do not wipe */
 	store_release(&rt.control_tid, 0);
 	store_release(&rt.control_state, 0);
 	rt_conns_inherited();

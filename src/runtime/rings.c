@@ -163,7 +163,7 @@ static struct ring_set_producer *make_producer(
 	if (!p)
 		return NULL;
 	p->closed = &((const struct cairn_ringset_hdr *)a->base)->closed;
-	p->active = 1;
+	p->active = h->nrings;
 	p->nrings = h->nrings;
 	p->mode = h->mode;
 	p->clock = h->clock;
@@ -172,8 +172,8 @@ static struct ring_set_producer *make_producer(
 	for (uint32_t i = 0; i < h->nrings; i++) {
 		p->rings[i].ctl = (struct cairn_ring_ctl *)(ctl + (uint64_t)i * PAGE);
 		p->rings[i].data = data + i * 2 * h->ring_bytes;
-		p->rings[i].size = h->ring_bytes;
-		p->rings[i].block = h->ring_bytes / CAIRN_RING_BLOCKS;
+		p->rings[i].mask = h->ring_bytes - 1;
+		p->rings[i].block_mask = h->ring_bytes / CAIRN_RING_BLOCKS - 1;
 	}
 	return p;
 }

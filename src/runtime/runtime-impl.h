@@ -17,7 +17,7 @@
 #include "abi/msg.h"
 #include "abi/ring.h"
 #include "base/atomic.h"
-#include "ring/ring.h"
+#include "ring/producer-quick.h"
 #include "runtime/sys.h"
 #include <cairn/site.h>
 #include <linux/rseq.h>
@@ -55,8 +55,9 @@ struct rt_thread {
 	uint32_t ids; /* rt.ids when these were learnt */
 	uint32_t
 		muted; /* != 0: fires nothing (the control thread; a thread inside our own libc calls) */
-	uintptr_t region; /* that of `regions` in which the thread fired last; 0: look at these */
-	struct rseq *quick_rseq; /* the same as rseq; instead of none, one that has no CPU */
+	/* That of `regions` in which the thread fired last; 0: look at these. In memory of its own
+	 * that the child of a fork finds zeroed. */
+	uintptr_t *region;
 	struct rseq *rseq; /* NULL: none; solo rings then */
 	uintptr_t regions[RT_REGIONS];
 	uint32_t busy; /* ring_append_solo's flag */
@@ -86,6 +87,14 @@ struct rt_thread_chunk {
 
 extern RT_HIDDEN __thread struct rt_thread *rt_self __attribute__((tls_model("initial-exec")));
 
+/* What the fast path of fire() needs of the slot. Written by the thread itself. */
+struct rt_quick {
+	uintptr_t *region; /* the slot's; of a thread without, one that no stack is in */
+	struct rseq *rseq; /* the slot's; instead of none, one that has no CPU */
+	uint64_t tid; /* shown_tid in the upper half */
+};
+extern RT_HIDDEN __thread struct rt_quick rt_quick __attribute__((tls_model("initial-exec")));
+
 /* The calling thread's slot, made on first use; NULL without memory. Signal-safe. */
 struct rt_thread *rt_thread_new(void);
 /* Makes tid, pid, rseq right after fork, vfork or on first use of a stack region. False: the
@@ -95,6 +104,7 @@ bool rt_thread_verify(struct rt_thread *t, uintptr_t sp);
 struct rseq *rt_libc_rseq(void);
 /* Who fires next on `t` is looked at again. A store a region, any thread. */
 void rt_thread_forget_regions(struct rt_thread *t);
+void rt_threads_forget_regions(void); /* of all threads */
 bool rt_thread_is_dead(int32_t pid, int32_t tid);
 
 /* ---- rings (rings.c) ---- */
@@ -149,11 +159,10 @@ struct rt_sink {
 
 /* What a cairn_slot's `sinks` points to: immutable while published, freed after grace. */
 struct rt_sinks {
-	/* Set if the only sink has no context but the tid, and rings for ring_append_quick(), for
-	 * payloads up to quick_max. */
-	const struct ring_set_producer *quick;
-	uint64_t quick_id; /* RING_QUICK_ID of its id */
-	uint32_t quick_max;
+	/* The first member, as fire() takes one for the other. If the only sink has no context but
+	 * the tid, and rings for ring_append_quick(): those, for payloads that the stack had room
+	 * for. */
+	struct ring_target quick;
 	uint32_t n;
 	struct rt_sink sink[];
 };
@@ -313,7 +322,7 @@ struct rt_state {
 
 	uint32_t lock_word;
 	uint32_t ready; /* rt_init() done; release/acquire */
-	uint32_t no_rseq, no_tsc, secure;
+	uint32_t no_rseq, no_tsc, no_restart, secure;
 	/* Where threads learn the host's ids of them; "" in the host's own pid namespace. ids counts
 	 * changes: release by the control thread, acquire by threads; number n stands in [n % 2]. */
 	uint32_t ids;

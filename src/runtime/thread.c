@@ -8,26 +8,42 @@
  * Who is running? The thread-local pointer is not enough: after fork the tid is another, and
  * tasks made by vfork or clone(CLONE_VM) share the pointer with the thread that made them. So a
  * slot is verified (one gettid) when the process's generation changed, and when the stack pointer
- * is in a 64 KiB region where it has not been seen.
+ * is in a 64 KiB region where it has not been seen. The region seen last is all that the fast path
+ * looks at: it stands in memory that is zero in the child of a fork.
  */
 #include "runtime/runtime-impl.h"
 #include <linux/mman.h>
 
 #define CHUNK_BYTES (32u << 10)
+#define HOME_BYTES CAIRN_RING_PAGE /* after a chunk: a cache line a slot, zero in fork children */
+#define HOME_LINE 64u
 #define RSEQ_AREA_BYTES 32
 #define PROC_MAGIC 0x9fa0
 
 __thread struct rt_thread *rt_self __attribute__((tls_model("initial-exec")));
 
+static uintptr_t no_region; /* stays 0 */
+__thread struct rt_quick rt_quick
+	__attribute__((tls_model("initial-exec"))) = {.region = &no_region};
+
 /* Of threads without: no ring is that of its CPU. They all write rseq_cs, which nobody reads. */
 static struct rseq no_rseq = {.cpu_id = (uint32_t)RSEQ_CPU_ID_UNINITIALIZED};
+
+_Static_assert((CHUNK_BYTES / sizeof(struct rt_thread)) * HOME_LINE <= HOME_BYTES, "a line each");
 
 void rt_thread_forget_regions(struct rt_thread *t)
 {
 	for (int i = 0; i < RT_REGIONS; i++)
 		store_relaxed(&t->regions[i], 0);
 	fence_seq_cst(); /* with the one in is_known() of fire.c */
-	store_relaxed(&t->region, 0);
+	store_relaxed(t->region, 0);
+}
+
+void rt_threads_forget_regions(void)
+{
+	for (struct rt_thread_chunk *c = load_acquire(&rt.chunks); c; c = c->next)
+		for (uint32_t i = 0; i < c->n; i++)
+			rt_thread_forget_regions(&c->threads[i]);
 }
 
 bool rt_thread_is_dead(int32_t pid, int32_t tid)
@@ -71,13 +87,19 @@ static struct rt_thread *claim_dead(uint32_t tid)
 static struct rt_thread *claim_new(uint32_t tid)
 {
 	struct rt_thread_chunk *c;
-	long p = SYS(
-		mmap, 0, CHUNK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long p = SYS(mmap, 0, CHUNK_BYTES + HOME_BYTES, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *home;
 
 	if (SYS_IS_ERR(p))
 		return NULL;
 	c = (struct rt_thread_chunk *)p;
+	home = (uint8_t *)p + CHUNK_BYTES;
+	/* refused: as in rt_init_core() */
+	(void)SYS(madvise, home, HOME_BYTES, MADV_WIPEONFORK);
 	c->n = (CHUNK_BYTES - sizeof(*c)) / sizeof(c->threads[0]);
+	for (uint32_t i = 0; i < c->n; i++)
+		c->threads[i].region = (uintptr_t *)(home + (size_t)i * HOME_LINE);
 	c->threads[0].owner = tid;
 	c->next = load_relaxed(&rt.chunks);
 	while (!cas_acq_rel(&rt.chunks, &c->next, c)) {
@@ -128,8 +150,10 @@ struct rt_thread *rt_thread_new(void)
 	t->busy = 0;
 	forget_solo(t);
 	t->rseq = register_rseq(t);
-	t->quick_rseq = t->rseq ? t->rseq : &no_rseq;
-	t->region = 0;
+	rt_quick.rseq = t->rseq ? t->rseq : &no_rseq;
+	store_relaxed(t->region, 0);
+	compiler_barrier();
+	rt_quick.region = t->region;
 	t->tid = 0;
 	compiler_barrier();
 	rt_self = t;
@@ -176,9 +200,7 @@ void rt_ids_from(int fd)
 	rt_append(path, size, &len, "/thread-self");
 	store_release(&rt.ids, n); /* pairs with [ids] in learn_ids() */
 	fence_seq_cst(); /* with the one in rt_thread_verify(): it sees rt.ids, or is verified again */
-	for (struct rt_thread_chunk *c = load_acquire(&rt.chunks); c; c = c->next)
-		for (uint32_t i = 0; i < c->n; i++)
-			rt_thread_forget_regions(&c->threads[i]);
+	rt_threads_forget_regions();
 }
 
 void rt_ids_forget(void)
@@ -211,6 +233,7 @@ static void learn_ids(struct rt_thread *t)
 	tid = number(link, n, &at);
 	t->shown_pid = pid && tid ? pid : t->pid;
 	t->shown_tid = pid && tid ? tid : t->tid;
+	rt_quick.tid = (uint64_t)(uint32_t)t->shown_tid << 32;
 	t->ids = ids;
 }
 

@@ -58,7 +58,7 @@ struct entry { /* a published record: what the consumer must find */
 struct state {
 	struct writer w[WRITERS];
 	uint8_t cur, now, interrupts;
-	uint8_t pos, upper, pend_pos, pend_ts, count, count_low, read_pos; /* as writers see them */
+	uint8_t pos, upper, pend_pos, count, count_low, read_pos; /* as writers see them */
 	uint8_t c_pos, c_upper, c_count, c_count_low, c_read_pos; /* as the consumer does */
 	uint8_t queued, log_len;
 	uint8_t c_pc, P, U, C, c_cell, cut_pos, cut_ts, cuts, has_cut;
@@ -128,9 +128,8 @@ enum {
 	OUTSIDE,
 	TIME_READ, /* monotonic clock: outside the section still */
 	HEADER,
+	PEND,
 	UPPER,
-	PEND_FIRST,
-	PEND_SECOND,
 	COUNT,
 	BODY,
 	COMMIT,
@@ -157,7 +156,7 @@ static bool section_loads(struct state *s, struct writer *w, int index)
 		w->ts = s->now;
 	if (w->ts < s->upper && !v->no_max)
 		w->ts = s->upper;
-	short_allowed = (v->no_pend_check || s->pend_pos == pos) && w->ts - s->pend_ts < DENSE;
+	short_allowed = (v->no_pend_check || s->pend_pos == pos) && w->ts - s->upper < DENSE;
 	w->form = short_allowed ? 0 : 2;
 	if (v->overwrite && (in_block == 0 || in_block + len > BLOCK)) {
 		w->start = (uint8_t)(pos + (BLOCK - in_block) % BLOCK);
@@ -219,12 +218,13 @@ static void store_body(struct state *s, struct writer *w, int index)
 		store(s, cell_of(w->newpos), 0xee, 0xee, 0xee, 0xee);
 }
 
+/* PEND and UPPER, in their order or in the wrong one. */
 static void store_pend(struct state *s, const struct writer *w, bool first)
 {
 	if (first != v->ts_before_pos)
 		s->pend_pos = w->newpos;
-	else
-		s->pend_ts = w->ts;
+	else if (!v->upper_after_commit)
+		store_upper(s, w);
 }
 
 /* Writer `index` goes on from outside: with the monotonic clock it reads the time first. */
@@ -254,14 +254,10 @@ static void writer_step(struct state *s)
 		store(s, cell_of(w->start), w->start, w->ts,
 			(uint8_t)(w->form << 4 | (w->start - w->pos)), count_below(s, w->pos));
 		break;
+	case PEND:
 	case UPPER:
-		if (!v->upper_after_commit)
-			store_upper(s, w);
-		break;
-	case PEND_FIRST:
-	case PEND_SECOND:
-		store_pend(s, w, w->pc == PEND_FIRST);
-		if (w->pc == PEND_SECOND && !v->overwrite)
+		store_pend(s, w, w->pc == PEND);
+		if (w->pc == UPPER && !v->overwrite)
 			w->pc = COUNT; /* no such step */
 		break;
 	case COUNT:

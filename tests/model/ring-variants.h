@@ -48,7 +48,7 @@ static const struct {
 		{"wrong: ts_upper, then pos", .wrong = true, .writers = 2, .records = 2,
 			.body = {0, 0}, .look = LOOK_UP, DISCARD}},
 	{0,
-		{"wrong: pend_ts before pend_pos", .wrong = true, .writers = 2, .records = 2,
+		{"wrong: ts_upper before pend_pos", .wrong = true, .writers = 2, .records = 2,
 			.body = {0, 0}, .ts_before_pos = true, .ring = 6, .now_max = 6, .cuts = 0}},
 	{0,
 		{"wrong: pend_pos not looked at", .wrong = true, .writers = 2, .records = 2,

@@ -130,16 +130,16 @@ static void child_main(bool quick)
 	const struct ring_producer *ring;
 	uint8_t body[BODY + 8];
 	struct rseq *rs = &sh->child_area;
-	uint64_t id = RING_QUICK_ID(1000);
-	uint32_t first;
-	struct ring_quick record = {&rs, &first, body + sizeof(first), BODY, &id};
+	uint64_t first = 0;
+	const struct ring_target target = {set_p, RING_QUICK_ID(1000), BODY - 3}, *to = &target;
+	struct ring_quick record = {&to, &rs, &first, body + 4, BODY - 4};
 
 	make_body(body, true);
 	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
 		_exit(99);
 	__asm__ volatile("int3");
-	memcpy(&first, body, sizeof(first));
-	if (quick && ring_append_quick(set_p, &record))
+	memcpy((char *)&first + 4, body, 4);
+	if (quick && ring_append_quick(&record))
 		sh->result = RING_OK;
 	else
 		sh->result = ring_append(set_p, &sh->child_area, body, BODY, 1000, &ring);
@@ -211,8 +211,9 @@ static bool restart_child(pid_t pid)
 static void go_to_block_end(void)
 {
 	struct ring_producer *r = &set_p->rings[0];
+	uint64_t block = r->block_mask + 1;
 
-	while (r->ctl->pos % r->block == 0 || r->ctl->pos % r->block + 12 + BODY <= r->block)
+	while (r->ctl->pos % block == 0 || r->ctl->pos % block + 12 + BODY <= block)
 		append_own(0);
 	consume();
 }

@@ -106,20 +106,23 @@ static void make_record(struct record *r, uint32_t stream, uint64_t seq)
 static bool append_quick(const struct record *r)
 {
 	struct rseq *rs = thread_rseq();
-	uint64_t id = RING_QUICK_ID(r->stream % 1500);
-	uint32_t first;
-	struct ring_quick record = {&rs, &first, (const uint8_t *)r + sizeof(first), r->len, &id};
+	uint64_t first = 0;
+	const struct ring_target target = {set_p, RING_QUICK_ID(r->stream % 1500),
+					 ring_max_body(&set_p->rings[0]) - 3},
+				 *to = &target;
+	struct ring_quick record = {&to, &rs, &first, (const uint8_t *)r + 4, r->len - 4};
 
-	memcpy(&first, r, sizeof(first));
-	return ring_append_quick(set_p, &record);
+	memcpy((char *)&first + 4, r, 4);
+	return ring_append_quick(&record);
 }
 
 static enum ring_result append_once(const struct record *r, const struct ring_producer **ring)
 {
 	if (ringset_hdr(set_c)->kind != CAIRN_RING_SOLO) {
 		/* every second one first as events do it */
-		if (r->seq % 2 && thread_rseq()->cpu_id < set_p->nrings &&
-			ring_set_is_quick(set_p) && append_quick(r)) {
+		if (r->seq % 2 && r->stream % 1500 <= RING_QUICK_ID_MAX &&
+			thread_rseq()->cpu_id < set_p->nrings && ring_set_is_quick(set_p) &&
+			append_quick(r)) {
 			*ring = &set_p->rings[0];
 			return RING_OK;
 		}

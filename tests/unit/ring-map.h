@@ -35,7 +35,7 @@ static inline struct ring_set_producer *map_producer(const struct ringset *s)
 	if (!set || shared == MAP_FAILED || ctl == MAP_FAILED)
 		return NULL;
 	set->closed = &shared->closed;
-	set->active = 1;
+	set->active = h->nrings;
 	set->nrings = h->nrings;
 	set->mode = h->mode;
 	set->clock = h->clock;
@@ -45,12 +45,13 @@ static inline struct ring_set_producer *map_producer(const struct ringset *s)
 		off_t at = (off_t)(h->data_offset + i * h->ring_bytes);
 
 		r->ctl = (struct cairn_ring_ctl *)(ctl + i * 4096ul);
-		r->size = h->ring_bytes;
-		r->block = h->ring_bytes / CAIRN_RING_BLOCKS;
-		r->data = mmap(NULL, 2 * r->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		r->mask = h->ring_bytes - 1;
+		r->block_mask = h->ring_bytes / CAIRN_RING_BLOCKS - 1;
+		r->data = mmap(
+			NULL, 2 * h->ring_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		for (uint64_t half = 0; half < 2; half++)
-			if (mmap(r->data + half * r->size, r->size, prot, MAP_SHARED | MAP_FIXED,
-				    fd, at) == MAP_FAILED)
+			if (mmap(r->data + half * h->ring_bytes, h->ring_bytes, prot,
+				    MAP_SHARED | MAP_FIXED, fd, at) == MAP_FAILED)
 				return NULL;
 	}
 	return set;

@@ -38,7 +38,7 @@ static void fixture_init(struct fixture *f, struct ringset_config cfg)
 static void fixture_done(struct fixture *f)
 {
 	for (uint32_t i = 0; i < f->set->nrings; i++)
-		munmap(f->set->rings[i].data, 2 * f->set->rings[i].size);
+		munmap(f->set->rings[i].data, 2 * (f->set->rings[i].mask + 1));
 	munmap(f->set->rings[0].ctl, f->set->nrings * 4096ul);
 	munmap((void *)((uintptr_t)f->set->closed & ~4095ul), 4096);
 	free(f->set);
