@@ -4,6 +4,7 @@
 #include "view/out.h"
 #include <cairn/session.h>
 #include <errno.h>
+#include <signal.h>
 #include <unistd.h>
 
 static int run(const struct command *c, int argc, char **argv);
@@ -68,6 +69,7 @@ static int run(const struct command *c, int argc, char **argv)
 	struct args a;
 	int got, ret = CLI_OK;
 
+	(void)signal(SIGXFSZ, SIG_IGN); /* a failed write, which is said */
 	args_init(&a, c, argc, argv, ARG_ANY_ORDER);
 	while ((got = args_next(&a)) != ARG_END) {
 		if (got == 'o')

@@ -7,6 +7,9 @@
  * made on the way are known by a mode that no other has (MADE_MODE) and by their owner: the last host
  * to use one removes it, whoever made it.
  *
+ * In another user namespace, a file system may not know our user: there everything is made as the
+ * root of that namespace, or whoever owns its root directory.
+ *
  * The tree belongs to whoever runs the container, who may change it at any time: each step is taken
  * relative to a descriptor of a directory inside it (openat2, RESOLVE_IN_ROOT), and nothing is
  * done to a name that could be a link by then, but to bind and to unlink it.
@@ -19,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -34,6 +38,8 @@ struct outpost {
 	dev_t dev; /* of the root it stands in */
 	ino_t ino;
 	ino_t namespace; /* mounts on the way there differ even below one root */
+	uid_t uid; /* whose the socket and what is made are */
+	gid_t gid;
 	int dir; /* the directory of the socket */
 	char name[CAIRN_NAME_MAX + 32];
 	unsigned nmade;
@@ -65,11 +71,11 @@ static int make_dir(int at, const char *name)
 }
 
 /* Was this made by a host of ours, living or dead? */
-static bool made_by_host(int dir)
+static bool made_by_host(const struct outpost *o, int dir)
 {
 	struct stat st;
 
-	return fstat(dir, &st) == 0 && (st.st_mode & 07777) == MADE_MODE && st.st_uid == geteuid();
+	return fstat(dir, &st) == 0 && (st.st_mode & 07777) == MADE_MODE && st.st_uid == o->uid;
 }
 
 /* To be removed at the end, unless others use it then. */
@@ -109,7 +115,7 @@ static int make_way(struct outpost *o, int root, const char *path)
 		}
 		if (next < 0)
 			return next;
-		if (made_by_host(next))
+		if (made_by_host(o, next))
 			note_made(o, at, part);
 		auto_fd(&at);
 		at = next;
@@ -231,6 +237,53 @@ static void outpost_free(struct outpost *o)
 	free(o);
 }
 
+/* Who is called 0 in the name space of a map of ids; none: *ret as it is. */
+static void outer_root(pid_t pid, const char *map, unsigned *ret)
+{
+	AUTO(buf) struct buf text = {0};
+	unsigned inside, outside, count;
+	char path[64];
+	int n;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, map);
+	if (read_file(path, 65536, &text) < 0)
+		return;
+	for (const char *s = text.data; sscanf(s, "%u %u %u%n", &inside, &outside, &count, &n) == 3;
+		s += n) {
+		if (inside == 0 && count)
+			*ret = outside;
+	}
+}
+
+/* Whose things are to be there: see the head. */
+static void choose_owner(struct outpost *o, int root, pid_t pid)
+{
+	struct stat ours, theirs, st;
+	char path[64];
+
+	o->uid = geteuid();
+	o->gid = getegid();
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
+	if (o->uid != 0 || stat("/proc/self/ns/user", &ours) < 0 || stat(path, &theirs) < 0 ||
+		ours.st_ino == theirs.st_ino || fstat(root, &st) < 0)
+		return;
+	o->uid = st.st_uid;
+	o->gid = st.st_gid;
+	outer_root(pid, "uid_map", &o->uid);
+	outer_root(pid, "gid_map", &o->gid);
+}
+
+static int settle_in(struct cairn_host *h, struct outpost *o, int root, const char *dir)
+{
+	o->dir = make_way(o, root, dir);
+	if (o->dir < 0 || is_ours(o, h))
+		return o->dir < 0 ? o->dir : 0;
+	(void)snprintf(o->name, sizeof(o->name), "%s-%d.sock", h->name, (int)getpid());
+	sweep_dir(o);
+	return listen_there(o);
+}
+
+/* Files are made, and may be, as their owner's: in this thread, for this while. */
 static int settle(struct cairn_host *h, struct outpost *o, int root, pid_t pid)
 {
 	char dir[128];
@@ -238,12 +291,13 @@ static int settle(struct cairn_host *h, struct outpost *o, int root, pid_t pid)
 
 	if (r < 0)
 		return r;
-	o->dir = make_way(o, root, dir);
-	if (o->dir < 0 || is_ours(o, h))
-		return o->dir < 0 ? o->dir : 0;
-	(void)snprintf(o->name, sizeof(o->name), "%s-%d.sock", h->name, (int)getpid());
-	sweep_dir(o);
-	return listen_there(o);
+	choose_owner(o, root, pid);
+	(void)setfsgid(o->gid); /* if they fail, so does what follows */
+	(void)setfsuid(o->uid);
+	r = settle_in(h, o, root, dir);
+	(void)setfsuid(geteuid());
+	(void)setfsgid(getegid());
+	return r;
 }
 
 static int outpost_new(

@@ -120,10 +120,10 @@ def go(p):
     assert p.stdout.readline() == b"done\n"
 
 
-def hidden(t, *unshare):
+def hidden(t, *unshare, before=()):
     """A program that waits for hosts, whose run directory is no host's; and its pid in ours."""
     os.makedirs(t.rundir, exist_ok=True)
-    p = t.start(["unshare", "--mount", *unshare, "sh", "-c", "mount -t tmpfs none %s && exec %s" % (
+    p = t.start([*before, "unshare", "--mount", *unshare, "sh", "-c", "mount -t tmpfs none %s && exec %s" % (
         t.rundir, t.compile("p", LOOP))], env={"CAIRN_RT": os.path.join(BUILD, "libcairn-rt.so")},
         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert p.stdout.readline() == b"ready\n"
@@ -234,6 +234,29 @@ def a_container_of_its_own(t):
     assert {e["tid"] for e in t.events(t.trace)} == {pid}
     d.terminate()
     assert d.wait(timeout=30) == 0
+    assert files_in(pid, t.rundir) == [], "left behind"
+    p.stdin.close()
+    assert p.wait(timeout=30) == 0
+
+
+@test
+def a_container_without_the_hosts_root(t):
+    """As ordinary users make them: its root is that user, and the host's root is nobody there."""
+    need_namespaces(t)
+    os.chmod(t.dir, 0o755)
+    user = ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups"]
+    if t.run([*user, *NAMESPACES, "true"], status=None).status:
+        raise Skip("ordinary users may not make user namespaces")
+    p, pid = hidden(t, "--pid", "--fork", "--mount-proc", "--user", "--map-root-user", before=user)
+    for k in range(2):
+        trace = t.path("t%d" % k)
+        r = record_hidden(t, p, pid, trace)
+        if k:
+            r.send_signal(signal.SIGINT)
+        else:
+            r.kill()
+        r.wait(timeout=30)
+        assert {e["tid"] for e in t.events(trace)} == {pid}
     assert files_in(pid, t.rundir) == [], "left behind"
     p.stdin.close()
     assert p.wait(timeout=30) == 0

@@ -360,6 +360,8 @@ def rings_in_files(t):
     r.kill()
     r.wait()
     subprocess.run(["pkill", "-9", "-f", count], check=False)
+    r = t.run(["prlimit", "--fsize=8192", CAIRN, "recover", rings, "-o", t.path("limited")], status=1)
+    assert "File too large" in r.err, r
     t.cairn("recover", rings, "-o", t.path("recovered"))
     events = t.events(t.path("recovered"))
     check_contents(events)

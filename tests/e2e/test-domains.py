@@ -262,6 +262,28 @@ def users_of_roots_daemon(t):
 
 
 @test
+def what_is_taken_over_stays_the_users(t):
+    need_root()
+    os.chmod(t.dir, 0o755)
+    uid, root = USERS[0], t.path("root")
+    d = t.daemon("--output-root", root)
+    cairn_as(t, uid, "session", "create", "s", "-e", "w:*", "--start")
+    p = begin(t, uid, t.compile("p", SAYS))
+    d.kill()
+    d.wait()
+    t.daemon("--output-root", root)
+    got = wait_for(lambda: json.loads(cairn_as(t, uid, "session", "list", "--json").out), "the session is taken over")
+    assert got[0]["output"] == "%s/%d/s-recovered-1" % (root, uid) and got[0]["uid"] == uid, got
+    assert json.loads(cairn_as(t, USERS[1], "session", "list", "--json").out) == []
+    p.stdin.write(b"x\n")
+    p.stdin.flush()
+    assert p.stdout.readline() == b"done\n"
+    cairn_as(t, uid, "session", "destroy", "s")
+    assert "uid=%d" % uid in cairn_as(t, uid, "print", got[0]["output"]).out
+    assert cairn_as(t, USERS[1], "print", got[0]["output"], status=1).out == ""
+
+
+@test
 def a_user_cannot_lead_roots_daemon_astray(t):
     """By links where it will make directories: nothing of others is given away or written into."""
     need_root()
