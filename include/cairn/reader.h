@@ -99,19 +99,23 @@ enum cairn_type_kind {
 	CAIRN_TYPE_VARIANT = 6,
 	CAIRN_TYPE_ARRAY = 7, /* fixed length */
 	CAIRN_TYPE_SEQUENCE = 8, /* length in another field */
+	CAIRN_TYPE_OPTIONAL = 9, /* there or not, as another field says (CTF 2) */
 };
 
 struct cairn_type {
 	enum cairn_type_kind kind;
 	const char *name; /* of the member, without its leading '_'; NULL for an element */
-	uint32_t bits; /* INT, ENUM, FLOAT */
+	uint32_t bits; /* INT, ENUM, FLOAT; 64 if their length varies (CTF 2) */
 	uint32_t base; /* INT, ENUM: 2, 8, 10 or 16, how it is best shown */
 	int is_signed; /* INT, ENUM */
 	int is_text; /* INT, and arrays of it: encoding UTF8 or ASCII */
 	uint64_t length; /* ARRAY: elements */
-	const struct cairn_type *const *members; /* STRUCT, VARIANT: each; ARRAY, SEQUENCE: [0] */
+	const struct cairn_type *const *members; /* STRUCT, VARIANT: each; ARRAY, SEQUENCE,
+						  * OPTIONAL: [0] */
 	size_t nmembers;
-	const struct cairn_label *labels; /* ENUM */
+	const struct cairn_label
+		*labels; /* ENUM; INT: it is a bit map, and these are names of its bits
+					   * (first and last are numbers of bits) */
 	size_t nlabels;
 };
 
@@ -152,6 +156,7 @@ enum cairn_value_kind {
 	CAIRN_VALUE_STRUCT = 6, /* members[0 .. count-1] */
 	CAIRN_VALUE_ARRAY = 7, /* arrays and sequences: cairn_value_element(v, 0 .. count-1) */
 	CAIRN_VALUE_VARIANT = 8, /* members[0] is the selected one (its name is the option's) */
+	CAIRN_VALUE_NONE = 9, /* an OPTIONAL that is not there. One that is, is what it holds */
 };
 
 struct cairn_value {

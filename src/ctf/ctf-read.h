@@ -55,9 +55,17 @@ enum ctfr_role {
 	CTFR_ROLES,
 };
 
+/* Where a path begins. */
+enum ctfr_origin {
+	CTFR_BY_NAMES, /* TSDL: its first names may be those of a scope ("stream.event.context") */
+	CTFR_RELATIVE, /* CTF 2: in the structure around, or `ups` further out */
+	CTFR_FROM_ROOTS, /* CTF 2: this and more: the scopes in the order they are decoded */
+};
+
 struct ctfr_path { /* "a.b.c" */
 	const char **names;
-	uint32_t n;
+	uint32_t n, ups;
+	int origin; /* enum ctfr_origin, and beyond its last */
 	uint32_t line, column;
 };
 
@@ -74,22 +82,24 @@ struct ctfr_type {
 	uint32_t exp_bits; /* FLOAT */
 	uint32_t base;
 	bool is_signed, is_text;
+	bool is_varlen; /* INT, ENUM of CTF 2: LEB128; bits is 64 */
 	bool has_body; /* a declared struct, variant or enum, not a forward name */
 	const char *clock; /* INT: name of the clock it is mapped to, or NULL */
-	struct ctfr_type *of; /* ENUM: its integer; ARRAY, SEQUENCE: the element */
-	struct cairn_label *labels; /* ENUM */
+	struct ctfr_type *of; /* ENUM: its integer; ARRAY, SEQUENCE, OPTIONAL: what is in it */
+	struct cairn_label *labels; /* ENUM; INT: names of its bits; own_ranges: below */
 	size_t nlabels, labels_cap;
 	struct ctfr_member *members; /* STRUCT, VARIANT */
 	size_t nmembers, members_cap;
 	uint64_t length; /* ARRAY */
 	enum ctfr_role role; /* CTF 2: said; CTF 1.8 goes by names */
-	bool own_ranges; /* VARIANT of CTF 2: labels say which values select which member */
-	struct ctfr_path *path; /* SEQUENCE: length; VARIANT: tag (NULL: not yet) */
+	bool own_ranges; /* VARIANT of CTF 2: labels say which values select which member; OPTIONAL:
+			  * which say that it is there (without: all but 0) */
+	struct ctfr_path *path; /* SEQUENCE: length; VARIANT, OPTIONAL: tag (NULL: not yet) */
 };
 
 /* ---- nodes: types in their place ---- */
 
-struct ctfr_option { /* of a variant: tag in first..last selects kid */
+struct ctfr_option { /* of a variant or an optional field: tag in first..last selects kid */
 	int64_t first, last;
 	uint32_t kid;
 };
@@ -101,18 +111,26 @@ struct ctfr_node {
 	uint32_t bits;
 	uint8_t be;
 	uint8_t simple; /* INT/ENUM of 8, 16, 32 or 64 bits, at least byte-aligned */
+	uint8_t varlen; /* INT/ENUM in LEB128, at a byte: its size shows when it is read */
 	uint8_t bytes_form; /* an array or sequence of simple unsigned bytes: 1 text, 2 blob */
 	enum ctfr_role role;
 	int32_t slot; /* >= 0: others refer to this value; it is kept there */
-	int32_t ref; /* SEQUENCE, VARIANT: slot of the length or tag */
-	bool tag_unsigned; /* VARIANT */
-	struct ctfr_node **kids; /* of STRUCT, VARIANT: members; of ARRAY, SEQUENCE: [0] */
+	int32_t ref; /* SEQUENCE, VARIANT, OPTIONAL: slot of the length or tag */
+	bool tag_unsigned; /* VARIANT, OPTIONAL */
+	struct ctfr_node *
+		*kids; /* of STRUCT, VARIANT: members; of ARRAY, SEQUENCE, OPTIONAL: [0] */
 	uint32_t nkids;
-	struct ctfr_option *options; /* VARIANT */
+	struct ctfr_option *options; /* VARIANT, OPTIONAL */
 	uint32_t noptions;
 	int64_t fixed_bits; /* size if it has only one and needs at most byte alignment; else -1 */
 	const struct ctfr_type *type;
 };
+
+/* A number of a size that is known before. */
+static inline bool ctfr_is_fixed_scalar(const struct ctfr_node *n)
+{
+	return n->pub.kind <= CAIRN_TYPE_ENUM && !n->varlen;
+}
 
 /* ---- stepping over an event fast ---- */
 
@@ -290,6 +308,9 @@ int ctfr_skip(struct ctfr_cursor *c, const struct ctfr_node *n);
 int ctfr_skip_string(struct ctfr_cursor *c, uint64_t *ret_len);
 int ctfr_length(struct ctfr_cursor *c, const struct ctfr_node *n, uint64_t *ret);
 int ctfr_selected(struct ctfr_cursor *c, const struct ctfr_node *n, const struct ctfr_node **ret);
+bool ctfr_is_there(const struct ctfr_cursor *c, const struct ctfr_node *n); /* OPTIONAL */
+/* An integer in LEB128 at the cursor, and steps over it; keeps slot and role. */
+int ctfr_varlen(struct ctfr_cursor *c, const struct ctfr_node *n, uint64_t *ret);
 /* Steps over what follows an event's header by its program; p, end: bytes. The new p or NULL (walk
  * the nodes instead: short or strange). */
 const uint8_t *ctfr_run(

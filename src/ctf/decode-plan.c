@@ -1,157 +1,15 @@
 /* From declared types to nodes: one node for each place where a type is used. Byte order, tags and
  * lengths are settled here, so that decoding looks nothing up by name.
- *
- * A length or tag names a field that comes before: relative to the structures around it, innermost
- * first, then at the top of the outer scopes (some writers rely on it); or from a scope's root
- * ("stream.event.context.x"). The field gets a slot in which decoding leaves its value.
  */
-#include "ctf/ctf-read.h"
+#include "ctf/decode-impl.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
-
-enum root {
-	ROOT_PACKET_HEADER,
-	ROOT_PACKET_CONTEXT,
-	ROOT_EVENT_HEADER,
-	ROOT_STREAM_CONTEXT,
-	ROOT_EVENT_CONTEXT,
-	ROOT_FIELDS,
-	ROOTS,
-};
-
-struct planner {
-	struct ctfr_meta *m;
-	struct error *err;
-	struct ctfr_node *roots[ROOTS];
-	enum root current;
-	struct ctfr_node *frames[CTFR_MAX_DEPTH + 1]; /* structures around the current place */
-	int depth;
-};
 
 static int no_memory(struct planner *p)
 {
 	return error_set(p->err, -ENOMEM, "no memory for the metadata");
-}
-
-static int bad_path(struct planner *p, const struct ctfr_path *path, const char *what)
-{
-	char text[160] = "";
-	size_t n = 0;
-
-	for (uint32_t i = 0; i < path->n && n < sizeof(text) - 1; i++) {
-		int w = snprintf(text + n, sizeof(text) - n, "%s%s", i ? "." : "", path->names[i]);
-
-		n += w > 0 ? (size_t)w : 0;
-	}
-	error_set(p->err, -EINVAL, "'%s' %s", text, what);
-	error_where(p->err, "%s:%u:%u", p->m->name, path->line, path->column);
-	return -EINVAL;
-}
-
-/* ---- finding the field that a path names ---- */
-
-static struct ctfr_node *kid_called(const struct ctfr_node *n, const char *name)
-{
-	if (n->pub.kind != CAIRN_TYPE_STRUCT && n->pub.kind != CAIRN_TYPE_VARIANT)
-		return NULL;
-	for (uint32_t i = 0; i < n->nkids; i++)
-		if (strcmp(n->kids[i]->raw_name, name) == 0)
-			return n->kids[i];
-	for (uint32_t i = 0; i < n->nkids; i++)
-		if (strcmp(ctfr_shown(n->kids[i]->raw_name), ctfr_shown(name)) == 0)
-			return n->kids[i];
-	return NULL;
-}
-
-static struct ctfr_node *descend(struct ctfr_node *n, const struct ctfr_path *path, uint32_t from)
-{
-	for (uint32_t i = from; n && i < path->n; i++)
-		n = kid_called(n, path->names[i]);
-	return n;
-}
-
-static const struct {
-	const char *names[3];
-	enum root root;
-} prefixes[] = {
-	{{"trace", "packet", "header"}, ROOT_PACKET_HEADER},
-	{{"stream", "packet", "context"}, ROOT_PACKET_CONTEXT},
-	{{"stream", "event", "header"}, ROOT_EVENT_HEADER},
-	{{"stream", "event", "context"}, ROOT_STREAM_CONTEXT},
-	{{"packet", "header", NULL}, ROOT_PACKET_HEADER},
-	{{"packet", "context", NULL}, ROOT_PACKET_CONTEXT},
-	{{"event", "header", NULL}, ROOT_EVENT_HEADER},
-	{{"event", "context", NULL}, ROOT_EVENT_CONTEXT},
-	{{"event", "fields", NULL}, ROOT_FIELDS},
-};
-
-static struct ctfr_node *find(const struct planner *p, const struct ctfr_path *path)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++) {
-		uint32_t n = 0;
-
-		while (n < 3 && prefixes[i].names[n] && n < path->n &&
-			strcmp(path->names[n], prefixes[i].names[n]) == 0)
-			n++;
-		if ((n == 3 || !prefixes[i].names[n]) && n < path->n) {
-			struct ctfr_node *root = p->roots[prefixes[i].root];
-
-			return root ? descend(root, path, n) : NULL;
-		}
-	}
-	for (int d = p->depth - 1; d >= 0; d--) {
-		struct ctfr_node *n = kid_called(p->frames[d], path->names[0]);
-
-		if (n && p->frames[d]->pub.kind == CAIRN_TYPE_STRUCT)
-			return descend(n, path, 1);
-	}
-	for (int r = (int)p->current - 1; r >= 0; r--)
-		if (p->roots[r] && kid_called(p->roots[r], path->names[0]))
-			return descend(p->roots[r], path, 0);
-	return NULL;
-}
-
-/* The slot of an environment's number: "env.x". */
-static int env_slot(struct planner *p, const struct ctfr_path *path, int32_t *ret)
-{
-	struct ctfr_meta *m = p->m;
-
-	for (size_t i = 0; path->n == 2 && i < m->nfacts; i++) {
-		if (m->facts[i].text || strcmp(m->facts[i].name, path->names[1]) != 0)
-			continue;
-		if (m->nenv_slots == ARRAY_SIZE(m->env_slots))
-			return bad_path(p, path, "is one too many of env's numbers used as length");
-		m->env_slots[m->nenv_slots] = (uint64_t)m->facts[i].number;
-		*ret = (int32_t)m->nenv_slots++;
-		return 0;
-	}
-	return bad_path(p, path, "is no number of env");
-}
-
-static int resolve(struct planner *p, const struct ctfr_path *path, struct ctfr_node *n,
-	struct ctfr_node **ret_target)
-{
-	struct ctfr_node *t;
-
-	*ret_target = NULL;
-	if (path->n > 1 && strcmp(path->names[0], "env") == 0)
-		return env_slot(p, path, &n->ref);
-	t = find(p, path);
-	if (!t)
-		return bad_path(p, path, "names no field that comes before");
-	if (t->pub.kind != CAIRN_TYPE_INT && t->pub.kind != CAIRN_TYPE_ENUM)
-		return bad_path(p, path, "is no integer");
-	if (t->slot < 0) {
-		if (p->m->nslots >= CTFR_MAX_SLOTS)
-			return bad_path(p, path, "is one too many of the fields others refer to");
-		t->slot = (int32_t)p->m->nslots++;
-	}
-	n->ref = t->slot;
-	*ret_target = t;
-	return 0;
 }
 
 /* ---- building ---- */
@@ -180,6 +38,7 @@ static int build_kids(struct planner *p, const struct ctfr_type *t, struct ctfr_
 
 static int build_element(struct planner *p, const struct ctfr_type *t, struct ctfr_node *n)
 {
+	bool is_optional = t->kind == CAIRN_TYPE_OPTIONAL;
 	int r;
 
 	n->kids = arena_alloc(&p->m->arena, sizeof(struct ctfr_node *));
@@ -189,14 +48,16 @@ static int build_element(struct planner *p, const struct ctfr_type *t, struct ct
 		return error_set(
 			p->err, -EINVAL, "types are nested deeper than %d", CTFR_MAX_DEPTH);
 	p->frames[p->depth++] = n; /* counts the depth; no field is found in it */
-	r = build(p, t->of, NULL, &n->kids[0]);
+	r = build(p, t->of, is_optional ? n->raw_name : NULL, &n->kids[0]);
 	p->depth--;
 	if (r < 0)
 		return r;
 	n->nkids = 1;
 	n->pub.nmembers = 1;
 	n->pub.members = (const struct cairn_type *const *)(const void *)n->kids;
-	n->align = n->kids[0]->align;
+	if (is_optional)
+		return 0;
+	n->align = MAX(n->align, n->kids[0]->align);
 	if (n->kids[0]->pub.kind == CAIRN_TYPE_INT && n->kids[0]->bits == 8 &&
 		n->kids[0]->align == 8) {
 		n->pub.is_text = n->kids[0]->pub.is_text;
@@ -207,33 +68,44 @@ static int build_element(struct planner *p, const struct ctfr_type *t, struct ct
 	return 0;
 }
 
-/* Which values of the tag select which option. */
+static void add_option(struct ctfr_node *n, const struct cairn_label *l)
+{
+	const struct ctfr_node *kid =
+		n->pub.kind == CAIRN_TYPE_OPTIONAL ? n->kids[0] : plan_kid(n, l->name);
+
+	for (uint32_t k = 0; kid && k < n->nkids; k++) {
+		if (n->kids[k] != kid)
+			continue;
+		n->options[n->noptions++] = (struct ctfr_option){l->first, l->last, k};
+		break;
+	}
+}
+
+/* Which values of the tag select which option; of an optional field: which say that it is there. */
 static int build_options(struct planner *p, const struct ctfr_path *path,
 	const struct ctfr_node *tag, struct ctfr_node *n)
 {
+	static const struct cairn_label all_but_0 = {.name = "", .first = 1, .last = -1};
 	const struct cairn_label *labels = n->type->own_ranges ? n->type->labels : tag->pub.labels;
 	size_t nlabels = n->type->own_ranges ? n->type->nlabels : tag->pub.nlabels;
 
-	if (tag->pub.kind != CAIRN_TYPE_ENUM && !n->type->own_ranges)
-		return bad_path(p, path, "is a tag, so it must be an enum");
+	n->tag_unsigned = !tag->pub.is_signed;
+	if (n->pub.kind == CAIRN_TYPE_OPTIONAL && !n->type->own_ranges) {
+		if (tag->pub.is_signed)
+			return plan_bad_path(p, path, "is no boolean, so ranges must be given");
+		labels = &all_but_0;
+		nlabels = 1;
+	} else if (tag->pub.kind != CAIRN_TYPE_ENUM && !n->type->own_ranges) {
+		return plan_bad_path(p, path, "is a tag, so it must be an enum");
+	}
 	n->options = arena_alloc(&p->m->arena, (nlabels + 1) * sizeof(*n->options));
 	if (!n->options)
 		return no_memory(p);
 	p->m->nnodes += (uint32_t)nlabels;
 	if (p->m->nnodes > CTFR_MAX_NODES)
-		return bad_path(p, path, "has too many labels");
-	n->tag_unsigned = !tag->pub.is_signed;
-	for (size_t i = 0; i < nlabels; i++) {
-		const struct ctfr_node *kid = kid_called(n, labels[i].name);
-
-		for (uint32_t k = 0; kid && k < n->nkids; k++) {
-			if (n->kids[k] != kid)
-				continue;
-			n->options[n->noptions++] =
-				(struct ctfr_option){labels[i].first, labels[i].last, k};
-			break;
-		}
-	}
+		return plan_bad_path(p, path, "has too many labels");
+	for (size_t i = 0; i < nlabels; i++)
+		add_option(n, &labels[i]);
 	return 0;
 }
 
@@ -249,21 +121,20 @@ static int build_compound(struct planner *p, const struct ctfr_type *t, struct c
 		return -EINVAL;
 	}
 	if (t->path) {
-		r = resolve(p, t->path, n, &target);
+		r = plan_resolve(p, t->path, &n->ref, &target);
 		if (r < 0)
 			return r;
 	}
-	if (t->kind == CAIRN_TYPE_ARRAY || t->kind == CAIRN_TYPE_SEQUENCE) {
+	if (t->kind == CAIRN_TYPE_STRUCT || t->kind == CAIRN_TYPE_VARIANT) {
+		r = build_kids(p, t, n);
+	} else {
 		n->pub.length = t->length;
-		return build_element(p, t, n);
+		r = build_element(p, t, n);
 	}
-	r = build_kids(p, t, n);
-	if (r == 0 && t->kind == CAIRN_TYPE_VARIANT) {
-		if (!target)
-			return bad_path(p, t->path, "is no enum");
-		r = build_options(p, t->path, target, n);
-	}
-	return r;
+	if (r < 0 || (t->kind != CAIRN_TYPE_VARIANT && t->kind != CAIRN_TYPE_OPTIONAL))
+		return r;
+	return target ? build_options(p, t->path, target, n)
+		      : plan_bad_path(p, t->path, "is no enum");
 }
 
 static int64_t fixed_struct(const struct ctfr_node *n)
@@ -290,12 +161,12 @@ static int64_t fixed_size(const struct ctfr_node *n)
 	switch (n->pub.kind) {
 	case CAIRN_TYPE_INT:
 	case CAIRN_TYPE_ENUM:
-	case CAIRN_TYPE_FLOAT: size = n->bits; break;
+	case CAIRN_TYPE_FLOAT: size = n->varlen ? -1 : (int64_t)n->bits; break;
 	case CAIRN_TYPE_STRUCT: size = fixed_struct(n); break;
 	case CAIRN_TYPE_ARRAY:
 		size = n->kids[0]->fixed_bits;
 		if (size >= 0 && n->pub.length) {
-			uint64_t align = n->align;
+			uint64_t align = n->kids[0]->align;
 			uint64_t step = ((uint64_t)size + align - 1) & ~(align - 1);
 
 			size = n->pub.length >= (1ull << 32) || step >= (1ull << 32)
@@ -334,15 +205,16 @@ static int build(
 		.role = t->role,
 		.type = t};
 	n->pub = (struct cairn_type){.kind = t->kind,
-		.name = name ? ctfr_shown(name) : NULL,
+		.name = name && !p->m->is_json ? ctfr_shown(name) : name,
 		.bits = t->bits,
 		.base = t->base,
 		.is_signed = t->is_signed,
 		.is_text = t->is_text,
 		.labels = t->labels,
 		.nlabels = t->nlabels};
+	n->varlen = t->is_varlen;
 	n->simple = (t->kind == CAIRN_TYPE_INT || t->kind == CAIRN_TYPE_ENUM) && t->align >= 8 &&
-		(t->bits == 8 || t->bits == 16 || t->bits == 32 || t->bits == 64);
+		!n->varlen && (t->bits == 8 || t->bits == 16 || t->bits == 32 || t->bits == 64);
 	if (p->depth == 0)
 		p->roots[p->current] = n;
 	if (t->kind >= CAIRN_TYPE_STRUCT)

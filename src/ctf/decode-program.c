@@ -39,7 +39,7 @@ static bool add_fields(
 		if (k->pub.kind == CAIRN_TYPE_VARIANT)
 			return i + 1 == n->nkids; /* the caller goes on with it */
 		if ((k->pub.kind != CAIRN_TYPE_INT && k->pub.kind != CAIRN_TYPE_ENUM) || k->be ||
-			k->align > max_align)
+			k->varlen || k->align > max_align)
 			return false;
 		*at = align_up(*at, k->align);
 		if (k->role == CTFR_ROLE_EVENT_ID) {
@@ -159,6 +159,10 @@ static void emit(struct emitter *e, const struct ctfr_node *n);
 
 static void emit_scalar(struct emitter *e, const struct ctfr_node *n)
 {
+	if (n->varlen) {
+		e->failed = true;
+		return;
+	}
 	if (n->slot >= 0) {
 		struct ctfr_op *o;
 
@@ -181,7 +185,7 @@ static void emit_scalar(struct emitter *e, const struct ctfr_node *n)
 static void emit_sequence(struct emitter *e, const struct ctfr_node *n)
 {
 	const struct ctfr_node *k = n->kids[0];
-	bool scalar = k->pub.kind <= CAIRN_TYPE_ENUM;
+	bool scalar = ctfr_is_fixed_scalar(k);
 	int64_t size = scalar ? (int64_t)k->bits : k->fixed_bits;
 	struct ctfr_op *o;
 

@@ -148,7 +148,7 @@ static int array_value(struct ctfr_cursor *c, const struct ctfr_node *n, struct 
 	ret->count = (uint32_t)len;
 	ret->where = c->pos;
 	ret->elements = c->buf;
-	if (k->pub.kind <= CAIRN_TYPE_ENUM) {
+	if (ctfr_is_fixed_scalar(k)) {
 		begin = c->pos;
 		r = ctfr_skip(c, n);
 		if (r == 0 && n->bytes_form && begin % 8 == 0) {
@@ -183,10 +183,7 @@ int ctfr_value(struct ctfr_cursor *c, const struct ctfr_node *n, struct ctfr_val
 	ret->type = &n->pub;
 	ret->name = n->pub.name;
 	ret->count = 0;
-	switch (n->pub.kind) {
-	case CAIRN_TYPE_INT:
-	case CAIRN_TYPE_ENUM:
-	case CAIRN_TYPE_FLOAT:
+	if (ctfr_is_fixed_scalar(n)) {
 		at = (c->base + c->pos + n->align - 1) & ~(n->align - 1);
 		at -= c->base;
 		if (at > c->end || c->end - at < n->bits)
@@ -196,7 +193,6 @@ int ctfr_value(struct ctfr_cursor *c, const struct ctfr_node *n, struct ctfr_val
 			c->slots[n->slot] = ret->u; /* a float is nobody's length */
 		c->pos = at + n->bits;
 		return 0;
-	default: break;
 	}
 	at = (c->base + c->pos + n->align - 1) & ~(n->align - 1);
 	c->pos = at - c->base;
@@ -207,6 +203,16 @@ int ctfr_value(struct ctfr_cursor *c, const struct ctfr_node *n, struct ctfr_val
 		return -CTFR_BAD;
 	}
 	switch (n->pub.kind) {
+	case CAIRN_TYPE_INT:
+	case CAIRN_TYPE_ENUM:
+	case CAIRN_TYPE_FLOAT: /* of variable length */
+		ret->kind = n->pub.is_signed ? CAIRN_VALUE_INT : CAIRN_VALUE_UINT;
+		return ctfr_varlen(c, n, &ret->u);
+	case CAIRN_TYPE_OPTIONAL:
+		if (ctfr_is_there(c, n))
+			return ctfr_value(c, n->kids[0], mem, ret);
+		ret->kind = CAIRN_VALUE_NONE;
+		return 0;
 	case CAIRN_TYPE_STRING:
 		ret->kind = CAIRN_VALUE_STRING;
 		ret->str = (const char *)c->buf + c->pos / 8;

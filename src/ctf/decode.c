@@ -55,6 +55,18 @@ static int bad(struct ctfr_cursor *c, const char *why)
 	return -CTFR_BAD;
 }
 
+static void keep(struct ctfr_cursor *c, const struct ctfr_node *n, uint64_t v, uint32_t bits)
+{
+	if (n->slot >= 0)
+		c->slots[n->slot] = v;
+	if (n->role && c->roles) {
+		c->roles[n->role] = v;
+		c->roles_seen |= 1u << n->role;
+		if (n->role == CTFR_ROLE_TIME)
+			c->time_bits = bits;
+	}
+}
+
 static int skip_scalar(struct ctfr_cursor *c, const struct ctfr_node *n)
 {
 	uint64_t v;
@@ -65,16 +77,44 @@ static int skip_scalar(struct ctfr_cursor *c, const struct ctfr_node *n)
 		v = ctfr_bits(c->buf, c->pos, n->bits, n->be);
 		if (n->pub.is_signed)
 			v = (uint64_t)ctfr_sign_extend(v, n->bits);
-		if (n->slot >= 0)
-			c->slots[n->slot] = v;
-		if (n->role && c->roles) {
-			c->roles[n->role] = v;
-			c->roles_seen |= 1u << n->role;
-			if (n->role == CTFR_ROLE_TIME)
-				c->time_bits = n->bits;
-		}
+		keep(c, n, v, n->bits);
 	}
 	c->pos += n->bits;
+	return 0;
+}
+
+/* Seven bits a byte, the lowest first; all bytes but the last have the top bit set. What does not
+ * fit 64 bits may only repeat the sign. */
+int ctfr_varlen(struct ctfr_cursor *c, const struct ctfr_node *n, uint64_t *ret)
+{
+	const uint8_t *p = c->buf + c->pos / 8, *end = c->buf + c->end / 8;
+	bool negative = false;
+	uint64_t v = 0;
+	uint32_t bits = 0;
+	uint8_t byte;
+
+	do {
+		if (p >= end)
+			return -CTFR_SHORT;
+		byte = *p++;
+		if (bits < 63) {
+			v |= (uint64_t)(byte & 0x7f) << bits;
+		} else if (bits == 63) {
+			v |= (uint64_t)(byte & 1) << 63;
+			negative = n->pub.is_signed && byte & 1;
+		}
+		if (bits >= 63 &&
+			(byte & 0x7f) >> (bits == 63) != (negative ? 0x7f >> (bits == 63) : 0))
+			return bad(c, "an integer of variable length has more than 64 bits");
+		bits += 7;
+		if (bits > 7 * 64)
+			return bad(c, "an integer of variable length has more than 64 bytes");
+	} while (byte & 0x80);
+	if (n->pub.is_signed && bits < 64)
+		v = (uint64_t)ctfr_sign_extend(v, bits);
+	c->pos = (uint64_t)(p - c->buf) * 8;
+	keep(c, n, v, MIN(bits, 64u));
+	*ret = v;
 	return 0;
 }
 
@@ -100,7 +140,8 @@ int ctfr_length(struct ctfr_cursor *c, const struct ctfr_node *n, uint64_t *ret)
 	return 0;
 }
 
-int ctfr_selected(struct ctfr_cursor *c, const struct ctfr_node *n, const struct ctfr_node **ret)
+/* The option that the tag selects, or NULL. */
+static const struct ctfr_option *option_of(const struct ctfr_cursor *c, const struct ctfr_node *n)
 {
 	uint64_t tag = c->slots[n->ref];
 
@@ -109,12 +150,25 @@ int ctfr_selected(struct ctfr_cursor *c, const struct ctfr_node *n, const struct
 		bool in = n->tag_unsigned ? tag >= (uint64_t)o->first && tag <= (uint64_t)o->last
 					  : (int64_t)tag >= o->first && (int64_t)tag <= o->last;
 
-		if (in) {
-			*ret = n->kids[o->kid];
-			return 0;
-		}
+		if (in)
+			return o;
 	}
-	return bad(c, "the tag of a variant selects none of its options");
+	return NULL;
+}
+
+int ctfr_selected(struct ctfr_cursor *c, const struct ctfr_node *n, const struct ctfr_node **ret)
+{
+	const struct ctfr_option *o = option_of(c, n);
+
+	if (!o)
+		return bad(c, "the tag of a variant selects none of its options");
+	*ret = n->kids[o->kid];
+	return 0;
+}
+
+bool ctfr_is_there(const struct ctfr_cursor *c, const struct ctfr_node *n)
+{
+	return option_of(c, n) != NULL;
 }
 
 static int skip_elements(struct ctfr_cursor *c, const struct ctfr_node *n)
@@ -153,7 +207,7 @@ static int skip_elements(struct ctfr_cursor *c, const struct ctfr_node *n)
 int ctfr_skip(struct ctfr_cursor *c, const struct ctfr_node *n)
 {
 	const struct ctfr_node *selected;
-	uint64_t len;
+	uint64_t len, v;
 	int r = align_to(c, n->align);
 
 	if (r < 0)
@@ -163,7 +217,7 @@ int ctfr_skip(struct ctfr_cursor *c, const struct ctfr_node *n)
 	switch (n->pub.kind) {
 	case CAIRN_TYPE_INT:
 	case CAIRN_TYPE_ENUM:
-	case CAIRN_TYPE_FLOAT: return skip_scalar(c, n);
+	case CAIRN_TYPE_FLOAT: return n->varlen ? ctfr_varlen(c, n, &v) : skip_scalar(c, n);
 	case CAIRN_TYPE_STRING: return ctfr_skip_string(c, &len);
 	case CAIRN_TYPE_STRUCT:
 		for (uint32_t i = 0; i < n->nkids && r == 0; i++)
@@ -174,6 +228,7 @@ int ctfr_skip(struct ctfr_cursor *c, const struct ctfr_node *n)
 		return r < 0 ? r : ctfr_skip(c, selected);
 	case CAIRN_TYPE_ARRAY:
 	case CAIRN_TYPE_SEQUENCE: return skip_elements(c, n);
+	case CAIRN_TYPE_OPTIONAL: return ctfr_is_there(c, n) ? ctfr_skip(c, n->kids[0]) : 0;
 	}
 	return bad(c, "a type that is not known");
 }

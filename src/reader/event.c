@@ -293,7 +293,7 @@ int cairn_value_element(const struct cairn_value *v, uint32_t i, struct cairn_va
 	if (v->kind != CAIRN_VALUE_ARRAY || i >= v->count)
 		return -EINVAL;
 	k = (const struct ctfr_node *)(const void *)v->type->members[0];
-	if (k->pub.kind > CAIRN_TYPE_ENUM) {
+	if (!ctfr_is_fixed_scalar(k)) {
 		*ret = ((const struct cairn_value *)v->elements)[i];
 		return 0;
 	}

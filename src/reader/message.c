@@ -204,6 +204,7 @@ static void put_plain(struct out *o, const struct cairn_value *v, int depth)
 		}
 		put(o, "}", 1);
 		break;
+	case CAIRN_VALUE_NONE: put(o, "<none>", 6); break;
 	}
 }
 

@@ -101,7 +101,7 @@ static void class_text(
 
 static bool is_decimal(const struct cairn_type *t)
 {
-	return t->kind == CAIRN_TYPE_INT && t->bits <= 64 && !t->is_text &&
+	return t->kind == CAIRN_TYPE_INT && t->bits <= 64 && !t->is_text && !t->nlabels &&
 		(t->base == 10 || t->base == 0);
 }
 

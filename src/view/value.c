@@ -121,6 +121,44 @@ static void string(struct out *o, const char *s, size_t n)
 		quoted(o, s, n, false);
 }
 
+static bool has_bit(const struct cairn_value *v, const struct cairn_label *l)
+{
+	for (int64_t bit = MAX(l->first, 0); bit <= l->last && bit < 64; bit++)
+		if (v->u >> bit & 1)
+			return true;
+	return false;
+}
+
+/* A name may stand for several ranges of bits, one after the other. */
+static bool named_before(const struct cairn_value *v, size_t i)
+{
+	const struct cairn_label *all = v->type->labels;
+
+	for (size_t k = i; k > 0 && strcmp(all[k - 1].name, all[i].name) == 0; k--)
+		if (has_bit(v, &all[k - 1]))
+			return true;
+	return false;
+}
+
+/* " (A|B)": the names of the bits that are set, if it is a bit map. */
+static void flags(struct out *o, const struct cairn_value *v)
+{
+	const struct cairn_type *t = v->type;
+	const char *before = " (";
+
+	if (!t || t->kind != CAIRN_TYPE_INT)
+		return;
+	for (size_t i = 0; i < t->nlabels; i++) {
+		if (!has_bit(v, &t->labels[i]) || named_before(v, i))
+			continue;
+		out_str(o, before);
+		out_safe(o, t->labels[i].name, strlen(t->labels[i].name));
+		before = "|";
+	}
+	if (before[0] == '|')
+		out_char(o, ')');
+}
+
 static void scalar_text(struct out *o, const struct cairn_value *v)
 {
 	const char *label;
@@ -129,8 +167,10 @@ static void scalar_text(struct out *o, const struct cairn_value *v)
 		out_safe(o, label, strlen(label));
 	else if (is_char(v))
 		character(o, v);
-	else
+	else {
 		integer(o, v);
+		flags(o, v);
+	}
 }
 
 static void text(struct out *o, const struct cairn_value *v, int depth)
@@ -169,6 +209,7 @@ static void text(struct out *o, const struct cairn_value *v, int depth)
 		if (v->count)
 			text(o, &v->members[0], depth + 1);
 		return;
+	case CAIRN_VALUE_NONE: out_str(o, "<none>"); return;
 	}
 }
 
@@ -185,6 +226,7 @@ static void scalar_babeltrace(struct out *o, const struct cairn_value *v)
 
 	if (v->type && v->type->base == 16 && v->type->kind == CAIRN_TYPE_INT) {
 		out_printf(o, "0x%llX", (unsigned long long)bits_of(v));
+		flags(o, v);
 		return;
 	}
 	if (!v->type || v->type->kind != CAIRN_TYPE_ENUM) {
@@ -250,6 +292,7 @@ static void babeltrace(struct out *o, const struct cairn_value *v, int depth)
 		}
 		out_str(o, " }");
 		return;
+	case CAIRN_VALUE_NONE: out_str(o, "<none>"); return;
 	}
 }
 
@@ -325,6 +368,7 @@ static void json(struct out *o, const struct cairn_value *v, int depth)
 		else
 			out_str(o, "null");
 		return;
+	case CAIRN_VALUE_NONE: out_str(o, "null"); return;
 	}
 }
 

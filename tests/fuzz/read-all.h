@@ -12,6 +12,7 @@ static uint64_t look_at(const struct cairn_value *v, int depth)
 	switch (v->kind) {
 	case CAIRN_VALUE_UINT:
 	case CAIRN_VALUE_INT: sum += v->u + (cairn_value_label(v) != NULL); break;
+	case CAIRN_VALUE_NONE: break;
 	case CAIRN_VALUE_FLOAT: sum += v->d > 0; break;
 	case CAIRN_VALUE_STRING:
 	case CAIRN_VALUE_BYTES:

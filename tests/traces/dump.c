@@ -124,6 +124,7 @@ static void print(const struct cairn_value *v)
 		print(&v->members[0]);
 		printf(" }");
 		break;
+	case CAIRN_VALUE_NONE: printf("<none>"); break;
 	}
 }
 

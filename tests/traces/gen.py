@@ -8,6 +8,8 @@ import os
 import struct
 import sys
 
+import gen_ctf2
+
 
 class Bits:
     """A packet: bits appended in the byte order of the trace."""
@@ -450,6 +452,7 @@ def main():
     plain(out)
     paths(out)
     barectf(out)
+    gen_ctf2.ctf2(out, Bits, write)
 
 
 main()
