@@ -116,6 +116,7 @@ static int rset_make(struct session *s, unsigned channel, const struct domain_ke
 	r = ch->mode == CAIRN_MODE_OVERWRITE ? -1 : session_event_id(s, channel, h->thread_class);
 	if (r < 0 && ch->mode != CAIRN_MODE_OVERWRITE)
 		return error_set(err, r, "no memory for the rings of %s", s->name);
+	output_flush_metadata(s); /* what can be written there is described there from the first */
 	cfg.thread_event = (uint32_t)(r + 1);
 	memcpy(cfg.perf, ch->perf, sizeof(cfg.perf));
 	memcpy(cfg.trace_uuid, s->uuid, sizeof(cfg.trace_uuid));

@@ -93,13 +93,28 @@ static void fake_say_events(struct fake_child *f)
 	fake_send(f, CAIRN_MSG_EVENTS, all.data, all.len, -1);
 }
 
+/* Rings must say at once what can be written to them: their host may die the moment after. */
+static bool describes_threads(const struct ringset *s)
+{
+	static const char name[] =
+		"cairn_state:thread"; /* in the state stream, and in the rings' */
+	size_t len, n = 0;
+	const char *text = ringset_meta(s, &len), *end = text + len;
+
+	while ((text = memmem(text, (size_t)(end - text), name, strlen(name)))) {
+		text += strlen(name);
+		n++;
+	}
+	return !ringset_hdr(s)->thread_event || n > 1;
+}
+
 static void fake_ringset(struct fake_child *f, const uint8_t *p, int fd)
 {
 	struct cairn_msg_ringset m;
 	struct ringset *s;
 
 	memcpy(&m, p, sizeof(m));
-	if (ringset_open(dup(fd), &s) < 0 || f->nsets == FAKE_SETS)
+	if (ringset_open(dup(fd), &s) < 0 || f->nsets == FAKE_SETS || !describes_threads(s))
 		_exit(7);
 	for (unsigned i = 0; i < f->nsets; i++)
 		if (f->sets[i].number == m.ringset)
