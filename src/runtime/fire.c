@@ -18,9 +18,15 @@
 
 /* ---- large payloads ---- */
 
+/* Who has a buffer, in one word: the thread's tid, and how deep its stack was then. A site that is
+ * left by siglongjmp, or whose thread ends in a signal handler, does not give its buffer back:
+ * where none is free, such are taken over. */
+#define OWNER_SP_SHIFT 6 /* signal frames are larger than what this drops */
+#define OWNER_SP_BITS 42
+
 static struct {
 	uint8_t *base; /* SCRATCH_BUFFERS of SCRATCH_BYTES each */
-	uint32_t used; /* a bit each; CAS */
+	uint64_t owner[SCRATCH_BUFFERS]; /* 0: free; CAS */
 } scratch;
 
 int rt_scratch_init(void)
@@ -39,17 +45,50 @@ static bool in_scratch(const void *p)
 	return (size_t)((const uint8_t *)p - scratch.base) < SCRATCH_BUFFERS * SCRATCH_BYTES;
 }
 
+static bool on_signal_stack(void)
+{
+	struct {
+		void *sp;
+		int flags;
+		size_t size;
+	} ss = {0};
+
+	return SYS(sigaltstack, 0, &ss) == 0 && (ss.flags & 1 /* SS_ONSTACK */);
+}
+
+static uint64_t scratch_me(void)
+{
+	const struct rt_thread *t = rt_self;
+	uintptr_t sp = (uintptr_t)__builtin_frame_address(0) >> OWNER_SP_SHIFT;
+	uint64_t tid = t && t->gen == load_relaxed(rt.gen) ? (uint32_t)t->tid : 0;
+
+	if (!tid)
+		tid = (uint64_t)SYS(gettid);
+	return tid << OWNER_SP_BITS | (sp & ((1ull << OWNER_SP_BITS) - 1));
+}
+
+static bool is_left(uint64_t owner, uint64_t me)
+{
+	if (owner >> OWNER_SP_BITS == me >> OWNER_SP_BITS) /* were it there, ours would be deeper */
+		return owner <= me && !on_signal_stack();
+	return rt_thread_is_dead((int32_t)SYS(getpid), (int32_t)(owner >> OWNER_SP_BITS));
+}
+
 void *rt_scratch(uint32_t size)
 {
-	uint32_t used = load_relaxed(&scratch.used);
+	uint64_t me;
 
 	if (size > CAIRN_PAYLOAD_MAX || !scratch.base)
 		return NULL;
-	while (used != (1u << SCRATCH_BUFFERS) - 1) {
-		uint32_t i = (uint32_t)__builtin_ctz(~used);
+	me = scratch_me();
+	for (uint32_t left = 0; left < 2; left++) {
+		for (uint32_t i = 0; i < SCRATCH_BUFFERS; i++) {
+			uint64_t owner = load_relaxed(&scratch.owner[i]);
 
-		if (cas_acq_rel(&scratch.used, &used, used | 1u << i))
-			return scratch.base + i * SCRATCH_BYTES + SCRATCH_HEAD;
+			if ((left ? owner && is_left(owner, me) : !owner) &&
+				cas_acq_rel(&scratch.owner[i], &owner, me))
+				return scratch.base + i * SCRATCH_BYTES + SCRATCH_HEAD;
+		}
 	}
 	return NULL;
 }
@@ -61,7 +100,7 @@ void rt_scratch_done(void *payload)
 	if (!payload || !in_scratch(payload))
 		return;
 	i = (uint32_t)((size_t)((uint8_t *)payload - scratch.base) / SCRATCH_BYTES);
-	(void)__atomic_fetch_and(&scratch.used, ~(1u << i), __ATOMIC_RELEASE);
+	store_release(&scratch.owner[i], 0); /* pairs with the CAS in rt_scratch() */
 }
 
 /* ---- losses ---- */
@@ -189,7 +228,7 @@ static enum ring_result append_waiting(struct rt_thread *t, const struct rt_set 
 		fetch_add_acq_rel(&ctl->waiters, 1);
 		*set = want;
 		res = append_once(t, set, r, ring);
-		left = deadline - now_ns();
+		left = load_relaxed(&want->p->block_ns) ? deadline - now_ns() : 0; /* 0: no host */
 		if (res == RING_FULL && left > 0 && (*ring)->ctl == ctl) {
 			int64_t ts[2] = {left / 1000000000, left % 1000000000};
 
@@ -299,16 +338,11 @@ static __attribute__((noinline)) void introduce(struct rt_thread *t, const void 
 
 /* `active` is set although we are no deeper than the frame that set it: either we run on an
  * alternate signal stack, or that frame is gone by siglongjmp. */
-static __attribute__((noinline)) uintptr_t outer_frame(uintptr_t outer)
+static __attribute__((noinline)) uintptr_t outer_frame(struct rt_thread *t, uintptr_t outer)
 {
-	struct {
-		void *sp;
-		int flags;
-		size_t size;
-	} ss = {0};
-
-	if (SYS(sigaltstack, 0, &ss) == 0 && (ss.flags & 1 /* SS_ONSTACK */))
+	if (on_signal_stack())
 		return outer;
+	t->busy = 0; /* nor is anybody in its solo append any more */
 	return 0;
 }
 
@@ -367,7 +401,7 @@ static __attribute__((noinline)) void fire_slowly(
 	}
 	outer = t->active;
 	if (outer && sp >= outer)
-		outer = outer_frame(outer);
+		outer = outer_frame(t, outer);
 	store_relaxed(&t->active, sp);
 	compiler_barrier();
 	/* pairs with [sinks] in apply.c */

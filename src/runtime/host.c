@@ -171,7 +171,7 @@ void rt_conn_end(struct rt_conn *c)
 		out_pop(c);
 	for (struct rt_set *s = rt.sets; s; s = s->next)
 		if (s->conn == c)
-			s->conn = NULL;
+			rt_set_hosted(s, NULL);
 }
 
 void rt_conn_leave(struct rt_conn *c)
@@ -358,8 +358,10 @@ static void forget_gone(void)
 		}
 		rt_conn_end(c);
 		for (struct rt_set *s = rt.sets; s; s = s->next)
-			if (s->left == c)
+			if (s->left == c) {
 				s->left = NULL;
+				rt_set_hosted(s, s->conn);
+			}
 		*at = c->next;
 		rt_free(c);
 	}

@@ -175,7 +175,7 @@ static struct rt_set *find_set(struct rt_conn *c, uint32_t number)
 			orphan = s;
 	}
 	if (orphan)
-		orphan->conn = c;
+		rt_set_hosted(orphan, c);
 	return orphan;
 }
 
@@ -204,7 +204,7 @@ static bool adopt(struct rt_conn *c, const struct cairn_msg_ringset *m, int fd)
 		if (s->ino != st.stx_ino || !concerns(s, c) ||
 			s->dev != ((uint64_t)st.stx_dev_major << 32 | st.stx_dev_minor))
 			continue;
-		s->conn = c;
+		rt_set_hosted(s, c);
 		s->left = NULL;
 		s->number = m->ringset;
 		if (s->fd < 0)
@@ -237,7 +237,7 @@ static int on_ringset(struct rt_conn *c, const uint8_t *data, size_t len, int *f
 	if (err)
 		return err;
 	*fd = -1;
-	s->conn = c;
+	rt_set_hosted(s, c);
 	s->number = m.ringset;
 	link_twins(s);
 	s->next = rt.sets;

@@ -46,7 +46,7 @@ static bool read_text(const char *path, char *buf, size_t size)
 }
 
 /* Does this uid stand for users that our namespace does not know? */
-static bool is_unmapped(uint32_t uid)
+bool rt_uid_is_unmapped(uint32_t uid)
 {
 	char text[4096];
 	uint64_t overflow = NOBODY, inside, outside, count;
@@ -118,7 +118,7 @@ bool rt_peer_is_right(int fd, const char *path)
 		return true;
 	if (rt.secure)
 		return false;
-	if (is_unmapped(cred.uid))
+	if (rt_uid_is_unmapped(cred.uid))
 		return is_where_it_should_be(path) && is_guarded(path, cred.uid);
 	return cred.uid == rt.uid;
 }

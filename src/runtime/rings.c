@@ -55,7 +55,8 @@ static bool is_lasting(long seals, const struct statx *st)
 	if (seals >= 0 && (seals & F_SEAL_SHRINK))
 		return true;
 	return st->stx_nlink && !(st->stx_mode & 022) &&
-		(st->stx_uid == 0 || (!rt.secure && st->stx_uid == rt.uid));
+		(st->stx_uid == 0 ||
+			(!rt.secure && (st->stx_uid == rt.uid || rt_uid_is_unmapped(st->stx_uid))));
 }
 
 static int read_header(
@@ -167,7 +168,6 @@ static struct ring_set_producer *make_producer(
 	p->nrings = h->nrings;
 	p->mode = h->mode;
 	p->clock = h->clock;
-	p->block_ns = h->block_ns < BLOCK_NS_MAX ? h->block_ns : BLOCK_NS_MAX;
 	p->now = rt.clock ? rt.clock : clock_monotonic;
 	for (uint32_t i = 0; i < h->nrings; i++) {
 		p->rings[i].ctl = (struct cairn_ring_ctl *)(ctl + (uint64_t)i * PAGE);
@@ -194,6 +194,7 @@ static void set_fill(struct rt_set *s, const struct cairn_ringset_hdr *h, const 
 	s->domain_id = h->domain_id;
 	s->thread_event = h->thread_event <= 1u << 30 ? h->thread_event : 0;
 	s->bytes = st->stx_size;
+	s->block_ns = h->block_ns < BLOCK_NS_MAX ? h->block_ns : BLOCK_NS_MAX;
 }
 
 static void set_free(struct rt_set *s)
@@ -254,15 +255,30 @@ int rt_set_map(int fd, const struct cairn_msg_ringset *m, struct rt_set **ret)
 	return 0;
 }
 
+static void wake_waiting(const struct ring_set_producer *p)
+{
+	for (uint32_t i = 0; i < p->nrings; i++) {
+		fetch_add_acq_rel(&p->rings[i].ctl->wake, 1); /* who is about to wait, does not */
+		(void)SYS(futex, &p->rings[i].ctl->wake, FUTEX_WAKE, 0x7fffffff, 0, 0, 0);
+	}
+}
+
 void rt_set_retire(struct rt_set *s)
 {
 	struct ring_set_producer *p = (struct ring_set_producer *)(uintptr_t)s->p;
 
 	store_release(&p->active, 0); /* pairs with the check in each append */
-	for (uint32_t i = 0; i < p->nrings; i++) {
-		fetch_add_acq_rel(&p->rings[i].ctl->wake, 1); /* who is about to wait, does not */
-		(void)SYS(futex, &p->rings[i].ctl->wake, FUTEX_WAKE, 0x7fffffff, 0, 0, 0);
-	}
+	wake_waiting(p);
+}
+
+void rt_set_hosted(struct rt_set *s, struct rt_conn *c)
+{
+	struct ring_set_producer *p = (struct ring_set_producer *)(uintptr_t)s->p;
+
+	s->conn = c;
+	store_relaxed(&p->block_ns, c || s->left ? s->block_ns : 0);
+	if (!p->block_ns && p->mode == CAIRN_MODE_BLOCK)
+		wake_waiting(p);
 }
 
 static void recycle(void *p)

@@ -68,8 +68,6 @@ struct rt_thread {
 	} solo[RT_SOLO_CACHE];
 	uint32_t nsolo; /* ever cached; next goes to nsolo % RT_SOLO_CACHE */
 	uint64_t quiet; /* grace.c: newest grace number at which the thread was seen outside */
-	uint32_t suspect; /* grace.c: scans that found it inside at the same place */
-	uintptr_t suspect_sp;
 	struct {
 		uint64_t key; /* of the counter; stored after the page */
 		struct perf_event_mmap_page *page; /* NULL: cannot be read */
@@ -129,8 +127,9 @@ struct rt_set {
 	/* ---- */
 	struct rt_set *solo; /* twin for threads without rseq; release/acquire */
 	struct rt_set *next;
-	struct rt_conn *conn; /* borrowed; NULL: its host is gone, or left */
+	struct rt_conn *conn; /* borrowed; NULL: its host is gone, or left; by rt_set_hosted() */
 	struct rt_conn *left; /* borrowed; the host that we left: in force until it gives another */
+	uint64_t block_ns; /* longest wait, while there is a host */
 	uint32_t number; /* the host's */
 	int fd; /* of the control thread's table; -1 after fork */
 	uint64_t dev, ino; /* of the memfd */
@@ -146,6 +145,8 @@ struct rt_set {
  * 0, -EPROTO, -ENOMEM... */
 int rt_set_map(int fd, const struct cairn_msg_ringset *m, struct rt_set **ret);
 void rt_set_retire(struct rt_set *s); /* writers stop; wakes blocked ones */
+/* It is c's now; NULL: its host is gone, and nobody waits for room any more, or left. */
+void rt_set_hosted(struct rt_set *s, struct rt_conn *c);
 void rt_set_recycle(struct rt_set *s); /* after a grace period */
 uint32_t rt_ctx_bytes(uint32_t contexts, uint32_t perf_count);
 
@@ -287,6 +288,7 @@ void rt_conn_end(struct rt_conn *c);
 void rt_conn_leave(struct rt_conn *c);
 bool rt_peer_is_right(
 	int fd, const char *path); /* may what listens at path be our host? (peer.c) */
+bool rt_uid_is_unmapped(uint32_t uid); /* of users that our namespace does not know */
 bool rt_conn_reachable(const struct rt_conn *c); /* could it be connected now, as we are now? */
 /* Handles what has come, but not for ever: true if there may be more. */
 bool rt_conn_read(struct rt_conn *c);

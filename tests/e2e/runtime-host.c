@@ -364,6 +364,31 @@ void host_serve_acks(struct host *h, struct host_peer *p, uint32_t acks)
 	h->timed_out |= p->acks < acks;
 }
 
+/* Somebody waits for room in one of the rings. */
+static bool anybody_waits(const struct host *h)
+{
+	const struct cairn_ringset_hdr *hdr = ringset_hdr(h->set);
+
+	for (uint32_t i = 0; i < hdr->nrings; i++) {
+		struct cairn_ring_ctl ctl;
+
+		if (pread(ringset_fd(h->set), &ctl, sizeof(ctl),
+			    (off_t)(hdr->ctl_offset + i * CAIRN_RING_PAGE)) == sizeof(ctl) &&
+			ctl.waiters)
+			return true;
+	}
+	return false;
+}
+
+void host_serve_blocked(struct host *h)
+{
+	int left = LAST_RESORT_MS / 10;
+
+	while (left > 0 && !anybody_waits(h))
+		left -= !serve_once(h, 10);
+	h->timed_out |= left <= 0;
+}
+
 void host_switch(struct host *h, bool on)
 {
 	for (uint32_t i = 0; i < h->npeers && i < HOST_PEERS; i++) {

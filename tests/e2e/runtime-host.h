@@ -78,6 +78,7 @@ bool host_serve_once(struct host *h); /* something came; false: time ran out */
 void host_go(struct host *h); /* lets the program go on after a step */
 void host_serve_end(struct host *h); /* serves until the program and all its processes are done */
 void host_serve_acks(struct host *h, struct host_peer *p, uint32_t acks); /* until so many came */
+void host_serve_blocked(struct host *h); /* until a writer waits for room in a ring */
 void host_send(
 	struct host *h, struct host_peer *p, uint32_t type, const void *data, size_t len, int fd);
 void host_switch(struct host *h, bool on); /* all events of all peers */

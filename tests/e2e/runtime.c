@@ -4,6 +4,7 @@
 #include "test.h"
 #include <signal.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char *program, *static_program;
@@ -313,6 +314,25 @@ TEST(blocking_mode_gives_up)
 	struct host *h = ran(&cfg, "threads");
 
 	CHECK_INT(host_count(h, "test:tick") + h->lost[CAIRN_LOST_TIMEOUT], 8000);
+	host_end(h);
+}
+
+/* Who waits for a reader does not do so after its death, however long it might. */
+TEST(blocking_mode_notices_a_dead_host)
+{
+	struct ringset_config cfg = {
+		.mode = CAIRN_MODE_BLOCK, .ring_bytes = 64 << 10, .block_ns = 10000000000u};
+	struct host *h = started(&cfg, "many-threads");
+	time_t begin;
+
+	host_serve_blocked(h);
+	begin = time(NULL);
+	host_die(h);
+	host_serve_end(h);
+	CHECK(time(NULL) - begin < 8); /* less than one wait */
+	host_collect(h);
+	check_ended(h);
+	CHECK_INT(host_count(h, "test:tick") + h->lost[CAIRN_LOST_TIMEOUT], 30000);
 	host_end(h);
 }
 
