@@ -188,12 +188,15 @@ def to_and_fro_under_load(t):
 # ---- who is believed in a user namespace that does not map root ----
 
 ONE = '#include <cairn/trace.h>\nint main(void) { CAIRN(u, e, (uid, 7)); }\n'
-UNMAPPED = (["--user"], ["--user", "--map-user=1000"])
+# root that is mapped to nobody, root that is another, and what ordinary users make: without root
+UNSHARE = ["unshare", "--user"]
+USERS_UNSHARE = ["setpriv", "--reuid=65532", "--regid=65532", "--clear-groups", *UNSHARE]
+UNMAPPED = (UNSHARE, [*UNSHARE, "--map-user=1000"], USERS_UNSHARE, [*USERS_UNSHARE, "--map-root-user"])
 
 
 def need_user_namespaces(t):
     need_root()
-    if t.run(["unshare", "--user", "--map-user=1000", "true"], status=None).status:
+    if any(t.run([*how, "true"], status=None).status for how in UNMAPPED):
         raise Skip("no user namespaces here")
 
 
@@ -204,12 +207,14 @@ def root_is_believed_where_it_is_not_mapped(t):
     os.chmod(t.dir, 0o755)
     prog = t.compile("p", ONE)
     for k, how in enumerate(UNMAPPED):
-        t.record(["unshare", *how, prog], trace=t.path("r%d" % k))
+        t.record([*how, prog], trace=t.path("r%d" % k))
         assert t.names(t.path("r%d" % k)) == ["u:e"]
     t.daemon()
     t.cairn("session", "create", "s", "-e", "u:*", "-o", t.trace, "--start")
     for how in UNMAPPED:
-        t.run(["unshare", *how, prog])
+        t.run([*how, prog])
+    r = t.run([*UNMAPPED[-1], CAIRN, "list"], status=1)  # commands are not programs
+    assert "user namespace" in r.err and "from outside" in r.err, r
     t.cairn("session", "destroy", "s")
     assert t.names() == ["u:e"] * len(UNMAPPED)
 
@@ -232,7 +237,7 @@ def others_are_not_believed_there(t):
                 os.seteuid(65533)  # what the peer sees is who called listen()
                 s.listen(8)
                 os.seteuid(0)
-                t.run(["unshare", *how, prog], env={
+                t.run([*how, prog], env={
                     "CAIRN_RT": os.path.join(BUILD, "libcairn-rt.so"),
                     "CAIRN_RUNDIR": os.path.dirname(hosts), "CAIRN_WAIT_MS": "20"})
                 s.settimeout(20)
