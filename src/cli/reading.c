@@ -133,6 +133,8 @@ int reading_open(struct reading *r)
 	if (got < 0)
 		return fail(r->c, &err);
 	got = CLI_OK;
+	r->all = !r->since && !r->until && !r->events.len && !r->excludes.len && !r->pids.len &&
+		!r->tids.len;
 	if (r->since)
 		got = parse_time(r, r->since, &r->since_ns);
 	if (got == CLI_OK && r->until)

@@ -53,6 +53,7 @@ struct reading {
 	const char *since, *until;
 	int64_t since_ns, until_ns; /* INT64_MIN, INT64_MAX: no limit */
 	bool follow;
+	bool all; /* every event is one of those asked for */
 	struct cairn_reader *reader; /* owned */
 	uint8_t *chosen; /* owned; by class: 0 not known, 1 yes, 2 no */
 	size_t nchosen;

@@ -38,6 +38,7 @@ struct count {
 	uint64_t events, bytes;
 	const char *name; /* borrowed: of an event class, or the thread's below */
 	int64_t id; /* pid or tid */
+	bool teaches; /* of an event class: it names threads */
 };
 
 struct thread_count {
@@ -86,36 +87,59 @@ static struct thread_count *thread_of(struct stat *s, const struct cairn_event *
 	return s->last = t;
 }
 
-static int count(struct stat *s, const struct cairn_event *ev)
+/* The count of the event's class; NULL without memory. */
+static struct count *class_of(struct stat *s, const struct cairn_event_class *cls)
 {
-	uint32_t i = ev->cls->index;
-	struct thread_count *t;
+	uint32_t i = cls->index;
 
 	if (i >= s->nclasses) {
 		size_t n = MAX((size_t)i + 1, 2 * s->nclasses + 64);
 		struct count *p = realloc(s->classes, n * sizeof(*p));
 
 		if (!p)
-			return -ENOMEM;
+			return NULL;
 		memset(p + s->nclasses, 0, (n - s->nclasses) * sizeof(*p));
 		s->classes = p;
 		s->nclasses = n;
 	}
+	if (!s->classes[i].name) {
+		s->classes[i].name = cls->name;
+		s->classes[i].teaches = threads_teaches(cls);
+	}
+	return &s->classes[i];
+}
+
+static int count(struct stat *s, const struct cairn_event *ev)
+{
+	struct count *c = class_of(s, ev->cls);
+	struct thread_count *t;
+
+	if (!c)
+		return -ENOMEM;
+	if (c->teaches)
+		(void)threads_learn(&s->view.threads, ev); /* changed or not */
+	if (!s->reading.all && reading_chosen(&s->reading, &s->view.threads, ev) <= 0)
+		return 0;
 	t = thread_of(s, ev);
 	if (!t)
 		return -ENOMEM;
-	s->classes[i].name = ev->cls->name;
-	s->classes[i].events++;
-	s->classes[i].bytes += ev->bytes;
+	c->events++;
+	c->bytes += ev->bytes;
 	t->n.events++;
 	t->n.bytes += ev->bytes;
-	s->total.events++;
-	s->total.bytes += ev->bytes;
 	if (s->first_ns > ev->time_ns)
 		s->first_ns = ev->time_ns;
 	if (s->last_ns < ev->time_ns)
 		s->last_ns = ev->time_ns;
 	return 0;
+}
+
+static void sum_classes(struct stat *s)
+{
+	for (size_t i = 0; i < s->nclasses; i++) {
+		s->total.events += s->classes[i].events;
+		s->total.bytes += s->classes[i].bytes;
+	}
 }
 
 static int read_all(struct stat *s, const struct command *c)
@@ -129,11 +153,7 @@ static int read_all(struct stat *s, const struct command *c)
 		if (got < 0)
 			return fail(c, &err);
 		switch (item.kind) {
-		case CAIRN_ITEM_EVENT:
-			bad = view_learn(&s->view, item.event);
-			if (!bad && reading_chosen(r, &s->view.threads, item.event) > 0)
-				bad = count(s, item.event);
-			break;
+		case CAIRN_ITEM_EVENT: bad = count(s, item.event); break;
 		case CAIRN_ITEM_LOSS: reading_loss(r, item.loss); break;
 		case CAIRN_ITEM_NOTICE: reading_notice(r, item.notice); break;
 		case CAIRN_ITEM_WAIT:
@@ -391,6 +411,7 @@ static int stat_run(struct stat *s, const struct command *c)
 		return got;
 	for (size_t i = 0; (stream = cairn_reader_stream(s->reading.reader, i)); i++)
 		s->stream_bytes += stream->bytes;
+	sum_classes(s);
 	nnames = merge_names(s->classes, s->nclasses);
 	if (sum_processes(s) != 0)
 		return fail_text(c, NULL, "out of memory");

@@ -338,7 +338,18 @@ void ctfr_clock_prepare(struct ctfr_clock *k); /* once k->pub is filled */
 void ctfr_scalar(
 	const uint8_t *buf, uint64_t pos, const struct ctfr_node *n, struct cairn_value *ret);
 
-int64_t ctfr_clock_ns(const struct ctfr_clock *k, uint64_t cycles); /* since the clock's zero */
+/* Nanoseconds since the clock's zero: floor(cycles * 10^9 / freq). The fraction is rounded down, so
+ * the first guess may be one too small: the rest tells. Times beyond 2^64 ns wrap. */
+static inline int64_t ctfr_clock_ns(const struct ctfr_clock *k, uint64_t cycles)
+{
+	uint64_t ns, rest;
+
+	if (k->pub.freq == 1000000000)
+		return (int64_t)cycles;
+	ns = cycles * k->ns_whole + (uint64_t)(((unsigned __int128)cycles * k->ns_frac) >> 64);
+	rest = cycles * 1000000000 - ns * k->pub.freq;
+	return (int64_t)(ns + (rest >= k->pub.freq && rest < 2 * k->pub.freq));
+}
 
 /* An integer of 1..64 bits at bit position pos of buf. */
 uint64_t ctfr_bits(const uint8_t *buf, uint64_t pos, uint32_t bits, bool be);

@@ -290,16 +290,3 @@ void ctfr_clock_prepare(struct ctfr_clock *k)
 	k->base_ns = (int64_t)((uint64_t)k->pub.offset_s * giga +
 		(uint64_t)ctfr_clock_ns(k, k->pub.offset));
 }
-
-/* floor(cycles * 10^9 / freq). The fraction is rounded down, so the first guess may be one too
- * small: the rest tells. Times beyond 2^64 ns wrap. */
-int64_t ctfr_clock_ns(const struct ctfr_clock *k, uint64_t cycles)
-{
-	uint64_t ns, rest;
-
-	if (k->pub.freq == 1000000000)
-		return (int64_t)cycles;
-	ns = cycles * k->ns_whole + (uint64_t)(((unsigned __int128)cycles * k->ns_frac) >> 64);
-	rest = cycles * 1000000000 - ns * k->pub.freq;
-	return (int64_t)(ns + (rest >= k->pub.freq && rest < 2 * k->pub.freq));
-}

@@ -228,9 +228,18 @@ static int64_t number(const struct cairn_value *v)
 	return v && (v->kind == CAIRN_VALUE_INT || v->kind == CAIRN_VALUE_UINT) ? v->i : -1;
 }
 
-static int64_t fixed_number(const struct stream *s, int32_t at, const struct ctfr_node *n)
+static inline int64_t fixed_number(const struct stream *s, int32_t at, const struct ctfr_node *n)
 {
-	uint64_t raw = ctfr_bits(s->c.buf, s->context_at + (uint64_t)at * 8, n->bits, n->be);
+	uint64_t raw;
+
+	if (n->bits == 32 && !n->be) { /* nearly always */
+		uint32_t word;
+
+		memcpy(&word, s->c.buf + s->context_at / 8 + at, sizeof(word));
+		word = le32toh(word);
+		return n->pub.is_signed ? (int64_t)(int32_t)word : (int64_t)word;
+	}
+	raw = ctfr_bits(s->c.buf, s->context_at + (uint64_t)at * 8, n->bits, n->be);
 
 	return n->pub.is_signed ? ctfr_sign_extend(raw, n->bits) : (int64_t)raw;
 }

@@ -334,6 +334,7 @@ static void begin_packet(struct stream *s, const struct packet_head *h, uint64_t
 	s->info.cpu = -1;
 	if (h->seen & 1u << CTFR_ROLE_CPU && h->roles[CTFR_ROLE_CPU] <= INT32_MAX)
 		s->info.cpu = (int64_t)h->roles[CTFR_ROLE_CPU];
+	s->ev.cpu = (int32_t)s->info.cpu;
 	s->info.trace = &s->trace->meta.pub;
 	s->info.class_id = h->cls->id;
 	if (!s->known && h->seen & 1u << CTFR_ROLE_INSTANCE_ID)

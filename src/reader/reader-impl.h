@@ -77,6 +77,7 @@ struct stream {
 	uint64_t packet_at, packet_bytes; /* the current packet: offset and whole size */
 	uint64_t content_bits; /* what may be read of it */
 	bool in_packet, cut;
+	bool calm; /* in a packet with nothing but events to give: stream_next_event() may be called */
 	bool known; /* a head has told info.class_id and .instance_id; those after it must agree */
 	bool searching; /* follow: for a packet behind damage, from sound_end on */
 	uint64_t sound_end; /* offset in the file: no packet is missed before it */
@@ -91,7 +92,6 @@ struct stream {
 	uint64_t head_bits; /* of that copy; 0: none */
 	uint64_t *slots; /* owned */
 	uint32_t nslots;
-	uint64_t event_at; /* bit of buf where the current event begins, with its header */
 	uint64_t context_at; /* bit where its contexts begin; 0: not known */
 
 	uint64_t clock; /* the time as last updated */
@@ -147,6 +147,7 @@ struct cairn_reader {
 	uint64_t delay_ns;
 	int64_t begin_ns, end_ns; /* begin: INT64_MIN, end: INT64_MAX if not asked for */
 	bool keep_state; /* CAIRN_LIMIT_STATE */
+	bool calm; /* there is nothing to give but what streams have, and nothing to wait for */
 	int64_t given_ns; /* the latest time given */
 	int64_t newest_ns; /* the latest packet end seen */
 	uint64_t last_change_ns, last_refresh_ns; /* follow; CLOCK_MONOTONIC */
@@ -178,6 +179,9 @@ void stream_free(struct stream *s);
 void stream_close(struct stream *s);
 /* Goes to the next item. 0 (see s->state) or -ENOMEM, -EIO. */
 int stream_advance(struct stream *s);
+/* The same for the usual case, in a packet (s->calm must be set): true if there is an event; false:
+ * stream_advance() has to look. */
+bool stream_next_event(struct stream *s);
 /* What the head of a packet says. */
 struct packet_head {
 	struct ctfr_stream *cls;

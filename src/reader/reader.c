@@ -21,6 +21,13 @@ static inline bool before(const struct heap_entry *a, const struct heap_entry *b
 	return a->key != b->key ? a->key < b->key : a->s->index < b->s->index;
 }
 
+static inline bool is_first(const struct cairn_reader *r, struct stream *s)
+{
+	struct heap_entry mine = {s->key, s};
+
+	return before(&mine, &r->heap[0]);
+}
+
 static void heap_sift_down(struct cairn_reader *r, struct heap_entry e)
 {
 	size_t i = 0, n = r->nheap;
@@ -314,7 +321,7 @@ int cairn_reader_wait(struct cairn_reader *r, int timeout_ms)
 
 /* ---- the next item ---- */
 
-static int give(struct cairn_reader *r, struct stream *s, struct cairn_item *ret)
+static inline int give(struct cairn_reader *r, struct stream *s, struct cairn_item *ret)
 {
 	ret->kind = s->kind;
 	r->current = s;
@@ -389,12 +396,14 @@ static int next_live(struct cairn_reader *r, struct cairn_item *ret, struct erro
 	}
 }
 
-int cairn_reader_next(struct cairn_reader *r, struct cairn_item *ret_item, struct cairn_error *cerr)
+/* All that is not the next event of the current stream, which is first still. */
+static int next_slow(
+	struct cairn_reader *r, bool advanced, struct cairn_item *ret_item, struct error *err)
 {
 	struct stream *s = r->current;
-	struct error *err = as_error(cerr);
 	int e;
 
+	r->calm = false;
 	if (r->failed)
 		return error_set(err, r->failed, "the reader has failed before");
 	if (r->has_notice) {
@@ -408,7 +417,7 @@ int cairn_reader_next(struct cairn_reader *r, struct cairn_item *ret_item, struc
 		ret_item->notice = &r->left_out[r->left_out_given++];
 		return 1;
 	}
-	if (s) {
+	if (s && !advanced) {
 		e = stream_advance(s);
 		if (e < 0) {
 			r->failed = e;
@@ -422,12 +431,26 @@ int cairn_reader_next(struct cairn_reader *r, struct cairn_item *ret_item, struc
 		e = next_live(r, ret_item, err);
 	} else {
 		e = pick(r, err);
+		r->calm = e == 0;
 		if (e == 0 && r->current)
 			return give(r, r->current, ret_item);
 	}
 	if (e < 0)
 		r->failed = e;
 	return e;
+}
+
+int cairn_reader_next(struct cairn_reader *r, struct cairn_item *ret_item, struct cairn_error *cerr)
+{
+	struct stream *s = r->current;
+	bool advanced = false;
+
+	if (r->calm && s && s->calm) {
+		advanced = stream_next_event(s);
+		if (advanced && (r->nheap == 0 || is_first(r, s)))
+			return give(r, s, ret_item);
+	}
+	return next_slow(r, advanced, ret_item, as_error(cerr));
 }
 
 int cairn_reader_seek(struct cairn_reader *r, int64_t time_ns, struct cairn_error *cerr)

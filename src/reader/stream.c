@@ -71,13 +71,11 @@ static inline void set_event(struct stream *s, const struct ctfr_event *cls, uin
 	uint64_t end, uint64_t context_at)
 {
 	s->event_cls = cls;
-	s->event_at = begin;
 	s->context_at = context_at;
 	s->c.pos = end;
 	s->fields_done = s->contexts_done = false;
 	s->ev.cls = &cls->pub;
 	s->ev.cycles = s->clock;
-	s->ev.cpu = (int32_t)s->info.cpu;
 	s->ev.flags = 0;
 	s->ev.bytes = (uint32_t)((end - begin + 7) / 8);
 	s->ev.time_ns = clock_epoch_ns(s->cls->clock, s->clock);
@@ -91,7 +89,8 @@ struct step {
 };
 
 /* The event at the cursor, whole in the window and of the usual kind; false: take the slow way. */
-static inline bool step_fast(const struct stream *s, struct step *ret)
+__attribute__((always_inline)) static inline bool step_fast(
+	const struct stream *s, struct step *ret)
 {
 	const struct ctfr_stream *cls = s->cls;
 	const struct ctfr_header_form *f = cls->forms, *last = cls->forms + cls->nforms;
@@ -137,7 +136,7 @@ static inline void take_time(struct stream *s, const struct step *st)
 			f->time_mask);
 }
 
-static inline bool stream_event_fast(struct stream *s)
+__attribute__((always_inline)) static inline bool event_fast(struct stream *s)
 {
 	struct step st;
 	uint64_t at;
@@ -251,7 +250,7 @@ static void end_packet(struct stream *s)
 			s->queue ? s->queue->bytes : s->file_size - s->packet_at, s->packet_bytes);
 }
 
-static void give(struct stream *s, enum cairn_item_kind kind)
+static inline void give(struct stream *s, enum cairn_item_kind kind)
 {
 	s->kind = kind;
 	s->state = STREAM_ITEM;
@@ -274,9 +273,26 @@ static inline bool wanted(struct stream *s)
 	return s->ev.time_ns >= s->r->begin_ns || (s->r->keep_state && s->event_cls->says_who);
 }
 
+bool stream_next_event(struct stream *s)
+{
+	while (event_fast(s)) {
+		if (s->ev.time_ns > s->last_ns)
+			s->last_ns = s->ev.time_ns;
+		if (wanted(s)) {
+			s->info.events++;
+			give(s, CAIRN_ITEM_EVENT);
+			return true;
+		}
+		if (!s->in_packet)
+			break;
+	}
+	return false;
+}
+
 int stream_advance(struct stream *s)
 {
 	s->state = STREAM_ITEM;
+	s->calm = false;
 	for (;;) {
 		int r;
 
@@ -304,7 +320,7 @@ int stream_advance(struct stream *s)
 		}
 		if (s->skim)
 			skim(s);
-		if (!stream_event_fast(s)) {
+		if (!event_fast(s)) {
 			r = event_slow(s);
 			if (r < 0)
 				return r;
@@ -319,6 +335,7 @@ int stream_advance(struct stream *s)
 			s->last_ns = s->ev.time_ns;
 		if (wanted(s)) {
 			s->info.events++;
+			s->calm = !s->skim;
 			give(s, CAIRN_ITEM_EVENT);
 			return 0;
 		}
