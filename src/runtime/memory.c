@@ -66,7 +66,7 @@ void *rt_alloc(size_t n)
 		n = (n + 4095) & ~(size_t)4095;
 		h = map_pages(n);
 	} else {
-		while (((size_t)1 << class) < n)
+		while (class < CLASS_MAX && ((size_t)1 << class) < n)
 			class ++;
 		n = (size_t)1 << class;
 		h = take(class);

@@ -465,6 +465,14 @@ def hosts_one_after_the_other(t):
 
 
 @test
+def ring_files_in_memory_are_no_unsealed_memory(t):
+    """A file system in memory knows seals, too: --ring-dir works there."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as rings:
+        t.record([t.compile("q", PROGRAM, ["-pthread"])], "--ring-dir", rings, status=7)
+    assert t.names() == ["h:begin"]
+
+
+@test
 def another_host_works_beside_it(t):
     t.daemon()
     ring = RingSet()

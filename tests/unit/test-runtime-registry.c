@@ -25,7 +25,10 @@ struct lib { /* a library of one site */
 	struct cairn_site site[1];
 	struct text_desc desc;
 	struct cairn_slot slot;
+	struct lib *next; /* none is ever freed: the runtime may look at it */
 };
+
+static struct lib *libs;
 
 static int32_t distance(const void *from, const void *to)
 {
@@ -39,6 +42,8 @@ static struct lib *lib_make(struct text_desc desc)
 	l->m = (struct cairn_module){
 		.abi = CAIRN_ABI, .size = sizeof(l->m), .begin = l->site, .end = l->site + 1};
 	l->desc = desc;
+	l->next = libs;
+	libs = l;
 	l->site[0].desc = distance(&l->site[0].desc, &l->desc);
 	l->site[0].slot = distance(&l->site[0].slot, &l->slot);
 	return l;
