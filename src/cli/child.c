@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -51,6 +52,7 @@ static void child_main(const struct child_setup *s, int gate, int failed)
 		(void)dup2(STDERR_FILENO, STDOUT_FILENO); /* both are open */
 	(void)signal(SIGPIPE, SIG_DFL);
 	(void)signal(SIGXFSZ, s->xfsz);
+	(void)setpriority(PRIO_PROCESS, 0, s->nice); /* back to what it was: always allowed */
 	(void)sigprocmask(SIG_SETMASK, s->mask, NULL); /* cannot fail: a known mask */
 	while (read(gate, &go, 1) < 0 && errno == EINTR)
 		;
@@ -58,6 +60,20 @@ static void child_main(const struct child_setup *s, int gate, int failed)
 	err = errno;
 	(void)write_all(failed, &err, sizeof(err)); /* else the parent sees status 127 */
 	_exit(127);
+}
+
+int priority_raise(void)
+{
+	enum { consumer = -10 };
+	int was;
+
+	errno = 0;
+	was = getpriority(PRIO_PROCESS, 0);
+	if (was == -1 && errno)
+		was = 0; /* cannot be: we exist */
+	if (was > consumer)
+		(void)setpriority(PRIO_PROCESS, 0, consumer); /* only root may: else it stays */
+	return was;
 }
 
 int child_start(struct child *ch, const struct child_setup *setup)

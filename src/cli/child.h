@@ -20,8 +20,12 @@ struct child_setup {
 	bool stdout_to_stderr; /* our stdout carries the trace */
 	const sigset_t *mask; /* the signal mask it starts with */
 	sighandler_t xfsz; /* what SIGXFSZ does in it: as we were started, not as we are */
+	int nice; /* likewise */
 };
 
+/* Makes this process go before those that it reads from, if it may. Returns its nice value until
+ * then. */
+int priority_raise(void);
 /* Forks; the child waits at its gate. 0 or -errno. */
 int child_start(struct child *ch, const struct child_setup *setup);
 /* Lets it run. 0, or -errno of a failed exec (it has been reaped then). */

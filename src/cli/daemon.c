@@ -1,4 +1,5 @@
 /* cairn daemon: a session host that lives until it is told to end. */
+#include "cli/child.h"
 #include "cli/commands.h"
 #include "cli/recording.h"
 #include <errno.h>
@@ -162,6 +163,7 @@ static int host_run(const struct command *c, const struct daemon_options *o, int
 	int signals, ret;
 
 	(void)signal(SIGXFSZ, SIG_IGN); /* a failed write, said and counted */
+	(void)priority_raise(); /* it runs no command */
 	(void)sigemptyset(&set); /* these cannot fail: known signals */
 	(void)sigaddset(&set, SIGINT);
 	(void)sigaddset(&set, SIGTERM);

@@ -2,6 +2,7 @@
  * command prints takes its place instead of following it. */
 #include "cli/progress.h"
 #include "view/out.h"
+#include <inttypes.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -48,7 +49,22 @@ void progress_clear(struct progress *p)
 	p->visible = false;
 }
 
-void progress_summary(const struct progress *p, const struct cairn_stats *stats)
+static void say_larger(uint64_t ring_bytes)
+{
+	const uint64_t most = 1u << 30;
+	uint64_t mib = MIN(MAX(ring_bytes * 4, 8u << 20), most) >> 20;
+
+	if (ring_bytes < most)
+		(void)fprintf(stderr,
+			"hint: larger rings (--ring-size %" PRIu64
+			"M) or fewer events (-e, --exclude)\n",
+			mib);
+	else
+		(void)fputs("hint: fewer events (-e, --exclude)\n", stderr);
+}
+
+void progress_summary(
+	const struct progress *p, const struct cairn_stats *stats, uint64_t ring_bytes)
 {
 	char a[HUMAN_MAX], b[HUMAN_MAX], t[HUMAN_MAX];
 	bool first = true;
@@ -71,6 +87,5 @@ void progress_summary(const struct progress *p, const struct cairn_stats *stats)
 	}
 	(void)fputs(")\n", stderr);
 	if (stats->lost[0]) /* ring full: something can be done */
-		(void)fputs("hint: larger rings (--ring-size 8M) or fewer events (-e, --exclude)\n",
-			stderr);
+		say_larger(ring_bytes ? ring_bytes : CAIRN_RING_BYTES_DEFAULT);
 }

@@ -16,7 +16,9 @@ void progress_init(struct progress *p);
 int progress_due_ms(const struct progress *p);
 void progress_show(struct progress *p, const struct cairn_stats *stats);
 void progress_clear(struct progress *p);
-/* "12,345 events (1.2 MiB) in 3.4 s; lost: none" on one or two lines of stderr. */
-void progress_summary(const struct progress *p, const struct cairn_stats *stats);
+/* "12,345 events, 1.2 MiB, in 3.4 s; none lost" on one or more lines of stderr. ring_bytes: of the
+ * rings that they went through, 0: as large as they are by default. */
+void progress_summary(
+	const struct progress *p, const struct cairn_stats *stats, uint64_t ring_bytes);
 
 #endif

@@ -27,6 +27,7 @@ struct running {
 	struct progress progress;
 	sigset_t old_mask;
 	sighandler_t old_xfsz;
+	int old_nice;
 	int signals; /* owned; signalfd */
 	int *pidfds; /* owned; of -p, -1 when ended */
 	uint64_t end_ns; /* of CLOCK_MONOTONIC; 0: no limit */
@@ -52,6 +53,7 @@ static int catch_signals(struct running *x)
 
 	/* a file that may not grow is a failed write like others, said and counted */
 	x->old_xfsz = signal(SIGXFSZ, SIG_IGN);
+	x->old_nice = priority_raise();
 	(void)sigemptyset(&set); /* these cannot fail: known signals */
 	(void)sigaddset(&set, SIGINT);
 	(void)sigaddset(&set, SIGTERM);
@@ -122,7 +124,8 @@ static int start_command(struct running *x)
 		.preload = r->preload.len ? r->preload.data : "",
 		.stdout_to_stderr = r->stream,
 		.mask = &x->old_mask,
-		.xfsz = x->old_xfsz};
+		.xfsz = x->old_xfsz,
+		.nice = x->old_nice};
 	int err = child_start(&x->child, &setup);
 
 	if (err == 0)
@@ -328,14 +331,14 @@ static int finish(struct running *x)
 		return fail(r->c, &err);
 	messages(x);
 	if (stats.write_error && stats.write_error != EPIPE && !r->quiet)
-		progress_summary(&x->progress, &stats);
+		progress_summary(&x->progress, &stats, r->what.channel.ring_bytes);
 	if (stats.write_error && stats.write_error != EPIPE)
 		return fail_text(r->c, "the trace holds what could be written",
 			"writing the trace failed: %s", strerror(stats.write_error));
 	if (stats.events == 0 && !snapshot)
 		return say_nothing_recorded(x);
 	if (!r->quiet) {
-		progress_summary(&x->progress, &stats);
+		progress_summary(&x->progress, &stats, r->what.channel.ring_bytes);
 		if (!r->stream)
 			(void)fprintf(stderr, "cairn: next: cairn stat %s; cairn print %s\n",
 				r->what.output, r->what.output);

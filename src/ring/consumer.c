@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -45,10 +46,12 @@ int ring_look(
 void ring_fill_lost(struct ring_state *r, struct ring_view *view)
 {
 	view->lost_total = 0;
+	memcpy(r->lost_before, r->lost, sizeof(r->lost));
 	for (int i = 0; i < CAIRN_LOST_REASONS; i++) {
 		view->lost[i] = load_relaxed(&r->ctl->lost[i]);
 		view->lost_total += view->lost[i];
 	}
+	memcpy(r->lost, view->lost, sizeof(r->lost));
 	r->lost_told = view->lost_total;
 }
 
@@ -132,6 +135,25 @@ int ring_take(struct ringset *s, uint32_t ring, struct ring_view *ret)
 	ring_fill_lost(r, &view);
 	*ret = view;
 	return 1;
+}
+
+void ring_shorten(
+	struct ringset *s, uint32_t ring, struct ring_view *view, uint64_t len, uint64_t ts)
+{
+	struct ring_state *r;
+
+	if (ring >= s->hdr.nrings || len >= view->len)
+		return;
+	r = &s->rings[ring];
+	view->len = len;
+	r->view_pos = view->end_pos = view->begin_pos + len;
+	r->view_ts = view->end_ts = MIN(MAX(ts, view->begin_ts), view->end_ts);
+	memcpy(r->lost, r->lost_before, sizeof(r->lost));
+	memcpy(view->lost, r->lost, sizeof(r->lost));
+	view->lost_total = 0;
+	for (int i = 0; i < CAIRN_LOST_REASONS; i++)
+		view->lost_total += view->lost[i];
+	r->lost_told = view->lost_total;
 }
 
 void ring_release(struct ringset *s, uint32_t ring)

@@ -129,6 +129,10 @@ struct ring_view {
  * nothing new, -EAGAIN: writers kept moving (bounded retries; try later). A position that makes no
  * sense (backwards, or further than the ring) is survived: counted as CORRUPT and skipped. */
 int ring_take(struct ringset *s, uint32_t ring, struct ring_view *ret);
+/* Shortens the view just taken to its first `len` bytes, whole records of which the last has time
+ * ts. The rest is for the next one, and so are the losses that it told of: they came later. */
+void ring_shorten(
+	struct ringset *s, uint32_t ring, struct ring_view *view, uint64_t len, uint64_t ts);
 /* Gives the space of the last view back to writers and wakes blocked ones. */
 void ring_release(struct ringset *s, uint32_t ring);
 /* Bytes waiting (an estimate, for polling rates and progress). */

@@ -15,6 +15,8 @@ struct ring_state {
 	uint64_t cut_pos, cut_ts; /* where the last released view ended */
 	uint64_t view_pos, view_ts; /* where the last taken view ended */
 	uint64_t lost_told; /* total of the losses in the last view */
+	uint64_t lost[CAIRN_LOST_REASONS],
+		lost_before[CAIRN_LOST_REASONS]; /* in it, the one before */
 	unsigned int cut_slot; /* entry of ctl->cut that holds cut_pos */
 };
 

@@ -2,7 +2,9 @@
  *
  * Looking costs a load of one cache line a ring, so all rings are looked at in each round; a
  * packet is taken from a ring when a quarter of it (at most TAKE_BYTES) waits, or when what waits
- * is TAKE_AGE_NS old. The next round comes after the time in which the fullest ring could fill at
+ * is TAKE_AGE_NS old. It is of TAKE_MAX bytes at most: these are still in the cache when they are
+ * written after they were checked, their space is free again soon, and no ring waits long for the
+ * others. The next round comes after the time in which the fullest ring could fill at
  * FILL_BYTES_US, the most that a CPU was ever seen to write, and sooner if it is half full. After
  * IDLE_NS without any event it comes IDLE_FACTOR times later, and after LONG_IDLE_NS so much later
  * that only a burst of 250 MB/s on one CPU would fill a ring meanwhile. Rings that nobody has are
@@ -11,6 +13,7 @@
 #include "session/session-impl.h"
 
 #define TAKE_BYTES (256u << 10)
+#define TAKE_MAX (512u << 10)
 #define TAKE_AGE_NS 100000000u
 #define SWEEP_NS 250000000u /* news of losses alone */
 #define FILL_BYTES_US 1000u /* 1 GB/s a ring */
@@ -22,17 +25,38 @@
 #define LONG_IDLE_FACTOR 8
 #define DRAIN_ROUNDS 64
 
-static int take(struct rset *r, uint32_t ring)
+enum { TOOK = 1, TOOK_PART };
+
+/* TOOK, TOOK_PART (more waits), 0: nothing waits, -EAGAIN. *ret_bytes: of the packet. */
+static int take(struct rset *r, uint32_t ring, uint64_t *ret_bytes)
 {
 	struct ring_view view;
 	int got = ring_take(r->rs, ring, &view);
+	uint64_t events;
+	bool part;
 
+	*ret_bytes = 0;
 	if (got <= 0)
 		return got;
-	output_packet(r, ring, &view, false);
+	part = output_check(r, ring, &view, TAKE_MAX, &events);
+	output_packet(r, ring, &view, events, false);
 	ring_release(r->rs, ring);
+	*ret_bytes = view.end_pos - view.begin_pos;
 	r->rings[ring].first_pending_ns = 0;
-	return 1;
+	return part ? TOOK_PART : TOOK;
+}
+
+/* What waits in a ring now; it may be that more has come meanwhile. */
+static int take_all(struct rset *r, uint32_t ring)
+{
+	uint64_t left = ring_pending(r->rs, ring), bytes;
+	int got;
+
+	do {
+		got = take(r, ring, &bytes);
+		left -= MIN(left, bytes);
+	} while (got == TOOK_PART && left);
+	return got;
 }
 
 static bool is_due(struct rset *r, uint32_t ring, uint64_t pending, uint64_t now)
@@ -57,14 +81,14 @@ static uint64_t look(struct rset *r, uint64_t now, bool *busy)
 
 	wait = MIN(MAX(wait, ROUND_MIN_NS), ROUND_MAX_NS);
 	for (uint32_t i = 0; i < r->nrings; i++) {
-		uint64_t pending = ring_pending(r->rs, i);
+		uint64_t pending = ring_pending(r->rs, i), bytes;
 
 		*busy |= pending != 0;
 		if (!is_due(r, i, pending, now))
 			continue;
-		if (take(r, i) < 0)
+		if (take(r, i, &bytes) < 0)
 			wait = 0; /* writers kept moving: at once again */
-		if (ring_pending(r->rs, i) > hdr->ring_bytes / 4)
+		if (is_due(r, i, ring_pending(r->rs, i), now))
 			wait = 0; /* faster than we write */
 	}
 	return wait;
@@ -87,7 +111,7 @@ static uint64_t look_at_session(struct session *s, uint64_t now)
 			wait = MIN(wait, w);
 		busy |= waits;
 		for (uint32_t k = 0; sweep && k < r->nrings; k++)
-			(void)take(r, k); /* nothing there is no news */
+			(void)take_all(r, k); /* nothing there is no news */
 	}
 	if (sweep) {
 		s->next_sweep_ns = now + SWEEP_NS;
@@ -128,7 +152,7 @@ void consume_rset_drain(struct rset *r)
 			output_snapshot_ring(r, i, 0);
 			continue;
 		}
-		for (int k = 0; k < DRAIN_ROUNDS && take(r, i) != 0; k++)
+		for (int k = 0; k < DRAIN_ROUNDS && take_all(r, i) != 0; k++)
 			;
 		output_final_losses(r, i);
 	}
@@ -140,7 +164,7 @@ void consume_all(struct session *s)
 	for (size_t i = 0; i < s->nrsets; i++) {
 		for (uint32_t k = 0; k < s->rsets[i]->nrings; k++) {
 			if (ringset_hdr(s->rsets[i]->rs)->mode != CAIRN_MODE_OVERWRITE)
-				(void)take(s->rsets[i], k); /* busy writers: the next chunk */
+				(void)take_all(s->rsets[i], k); /* busy writers: the next chunk */
 		}
 	}
 }

@@ -288,58 +288,62 @@ static void retry_open(struct rset *r, uint32_t ring, struct stream *st)
 	free(again);
 }
 
-/* Cuts off what makes no sense and counts the rest. */
-static uint64_t check_records(struct rset *r, uint32_t ring, struct ring_view *v)
+bool output_check(
+	struct rset *r, uint32_t ring, struct ring_view *view, size_t limit, uint64_t *ret_events)
 {
 	struct session *s = r->session;
-	size_t good = v->len;
-	uint64_t n;
+	struct records got;
 
+	*ret_events = 0;
 	if (s->output->verbatim)
-		return 0; /* adopted: sizes are not known */
-	n = records_count(&s->channels[r->channel], v->data, v->len, &good);
-	if (good < v->len) {
-		v->len = good;
+		return false; /* adopted: sizes are not known */
+	records_walk(&s->channels[r->channel], view, limit, &got);
+	*ret_events = got.events;
+	if (got.bad) {
+		view->len = got.bytes;
 		r->rings[ring].lost_corrupt++;
 		if (!r->rings[ring].said_corrupt)
 			host_say(s->host,
 				"session %s: a program wrote nonsense into a ring of channel %s",
 				s->name, s->channels[r->channel].name);
 		r->rings[ring].said_corrupt = true;
+		return false;
 	}
-	return n;
+	if (got.bytes == view->len)
+		return false;
+	ring_shorten(r->rs, ring, view, got.bytes, got.ts);
+	return true;
 }
 
-void output_packet(struct rset *r, uint32_t ring, const struct ring_view *view, bool final)
+void output_packet(
+	struct rset *r, uint32_t ring, const struct ring_view *view, uint64_t events, bool final)
 {
 	struct session *s = r->session;
 	struct output *o = s->output;
 	struct channel *ch = &s->channels[r->channel];
-	struct ring_view v = *view;
-	uint64_t n = check_records(r, ring, &v);
 	struct stream *st;
 	uint64_t before;
 	int w;
 
 	memcpy(r->rings[ring].lost, view->lost, sizeof(view->lost));
-	r->rings[ring].end_ts = v.end_ts;
-	r->rings[ring].end_pos = v.end_pos;
-	if (!v.len && !final)
+	r->rings[ring].end_ts = view->end_ts;
+	r->rings[ring].end_pos = view->end_pos;
+	if (!view->len && !final)
 		return; /* the next packet says what was lost */
 	st = output_has_place(o) ? stream_of(r, ring) : NULL;
 	if (!st)
 		return;
 	retry_open(r, ring, st);
 	before = st->offset;
-	w = write_view(r, ring, &o->place, st, &v);
+	w = write_view(r, ring, &o->place, st, view);
 	if (w < 0) {
-		st->lost_disk += n;
-		ch->stats.lost[CAIRN_LOST_DISK] += n;
+		st->lost_disk += events;
+		ch->stats.lost[CAIRN_LOST_DISK] += events;
 		write_failed(s, w, "events");
 		return;
 	}
-	st->lost_written = v.lost_total + st->lost_disk + r->rings[ring].lost_corrupt;
-	ch->stats.events += n;
+	st->lost_written = view->lost_total + st->lost_disk + r->rings[ring].lost_corrupt;
+	ch->stats.events += events;
 	ch->stats.bytes += st->offset - before;
 	ch->stats.packets++;
 }
@@ -360,7 +364,7 @@ void output_final_losses(struct rset *r, uint32_t ring)
 		return;
 	v.begin_ts = v.end_ts = rr->end_ts ? rr->end_ts : clock_cycles(r->session->host->clock);
 	v.begin_pos = v.end_pos = rr->end_pos;
-	output_packet(r, ring, &v, true);
+	output_packet(r, ring, &v, 0, true);
 }
 
 struct snapshot_ring {
@@ -372,12 +376,15 @@ struct snapshot_ring {
 static int snapshot_packet(void *arg, const struct ring_view *view)
 {
 	struct snapshot_ring *sr = arg;
+	struct ring_view v = *view;
+	uint64_t events;
 
 	if (sr->skip) {
 		sr->skip--;
 		return 0;
 	}
-	output_packet(sr->rset, sr->ring, view, true);
+	(void)output_check(sr->rset, sr->ring, &v, v.len, &events); /* a block is all of a packet */
+	output_packet(sr->rset, sr->ring, &v, events, true);
 	return 0;
 }
 

@@ -6,7 +6,9 @@
  * strings or sequences have no fixed size and are walked field by field.
  */
 #include "session/session-impl.h"
+#include <endian.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 uint32_t records_context_bytes(const struct channel *ch)
@@ -33,66 +35,99 @@ static bool is_fixed(const struct cairn_field *f)
 	return f->kind != CAIRN_KIND_STR && f->form != CAIRN_FORM_SEQUENCE;
 }
 
+/* Fields of fixed size are put together; each that varies ends a step. */
+static int plan(struct record_size *rs, const struct eclass *cls, uint32_t fixed)
+{
+	for (unsigned i = 0; i < cls->d.d->nfields; i++) {
+		const struct cairn_field *f = cls->d.fields[i].f;
+		struct record_step *step;
+
+		if (is_fixed(f)) {
+			fixed += f->form == CAIRN_FORM_ARRAY ? f->count * f->width : f->width;
+			continue;
+		}
+		step = VEC_ADD(rs->steps, rs->nsteps, rs->csteps);
+		if (!step)
+			return -ENOMEM;
+		*step = (struct record_step){fixed, f->kind == CAIRN_KIND_STR ? 0 : f->width};
+		fixed = 0;
+	}
+	rs->fixed = fixed;
+	return 0;
+}
+
 int records_add(struct channel *ch, uint32_t id, struct eclass *cls)
 {
-	uint32_t fixed = records_context_bytes(ch);
+	struct record_size *rs;
 
 	while (ch->nsizes <= id) {
 		if (!VEC_ADD(ch->sizes, ch->nsizes, ch->csizes))
 			return -ENOMEM;
 	}
-	for (unsigned i = 0; i < cls->d.d->nfields; i++) {
-		const struct cairn_field *f = cls->d.fields[i].f;
-
-		if (!is_fixed(f)) {
-			fixed = 0;
-			break;
-		}
-		fixed += f->form == CAIRN_FORM_ARRAY ? f->count * f->width : f->width;
-	}
-	ch->sizes[id] = (struct record_size){.varies = fixed == 0 && cls->d.d->nfields != 0,
-		.is_state = strcmp(cls->d.provider, CTF_STATE_PROVIDER) == 0,
-		.fixed = fixed,
-		.cls = cls};
+	rs = &ch->sizes[id];
+	free(rs->steps);
+	*rs = (struct record_size){.is_state = strcmp(cls->d.provider, CTF_STATE_PROVIDER) == 0};
+	if (plan(rs, cls, records_context_bytes(ch)) < 0)
+		return -ENOMEM;
+	rs->known = true;
 	return 0;
 }
 
-/* Bytes of one field at p, or -1. */
-static int64_t field_bytes(const struct cairn_field *f, const uint8_t *p, size_t n)
+void records_free(struct channel *ch)
 {
-	uint32_t count = 1;
-	uint64_t bytes;
-
-	if (f->kind == CAIRN_KIND_STR) {
-		const uint8_t *nul = memchr(p, 0, n);
-
-		return nul ? nul - p + 1 : -1;
-	}
-	if (f->form == CAIRN_FORM_SEQUENCE) {
-		if (n < sizeof(count))
-			return -1;
-		memcpy(&count, p, sizeof(count));
-		bytes = sizeof(count) + (uint64_t)count * f->width;
-	} else
-		bytes = f->form == CAIRN_FORM_ARRAY ? (uint64_t)f->count * f->width : f->width;
-	return bytes > n ? -1 : (int64_t)bytes;
+	for (size_t i = 0; i < ch->nsizes; i++)
+		free(ch->sizes[i].steps);
+	free(ch->sizes);
 }
 
-static int64_t varying_bytes(
-	const struct channel *ch, const struct eclass *cls, const uint8_t *p, size_t n)
+/* Bytes up to and with the NUL, 0 if there is none in n. Most strings are short. */
+static size_t string_bytes(const uint8_t *p, size_t n)
 {
-	size_t at = records_context_bytes(ch);
+	const uint64_t ones = 0x0101010101010101;
+	const uint8_t *nul;
+	size_t at = 0;
 
-	if (at > n)
-		return -1;
-	for (unsigned i = 0; i < cls->d.d->nfields; i++) {
-		int64_t b = field_bytes(cls->d.fields[i].f, p + at, n - at);
+	for (; n - at >= sizeof(uint64_t) && at < 32; at += sizeof(uint64_t)) {
+		uint64_t word, zeros;
 
-		if (b < 0)
-			return -1;
-		at += (size_t)b;
+		memcpy(&word, p + at, sizeof(word));
+		word = le64toh(word);
+		zeros = (word - ones) & ~word & (ones << 7);
+		if (zeros)
+			return at + (size_t)__builtin_ctzll(zeros) / 8 + 1;
 	}
-	return (int64_t)at;
+	nul = memchr(p + at, 0, n - at);
+	return nul ? (size_t)(nul - p) + 1 : 0;
+}
+
+/* Bytes of the record's body at p (of n that there are); -1: it makes no sense. */
+static int64_t body_bytes(const struct record_size *rs, const uint8_t *p, size_t n)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < rs->nsteps; i++) {
+		const struct record_step *step = &rs->steps[i];
+		uint64_t bytes;
+		uint32_t count;
+
+		if (step->fixed > n - at)
+			return -1;
+		at += step->fixed;
+		if (!step->width) {
+			bytes = string_bytes(p + at, n - at);
+			if (!bytes)
+				return -1;
+		} else {
+			if (n - at < sizeof(count))
+				return -1;
+			memcpy(&count, p + at, sizeof(count));
+			bytes = sizeof(count) + (uint64_t)count * step->width;
+			if (bytes > n - at)
+				return -1;
+		}
+		at += bytes;
+	}
+	return rs->fixed > n - at ? -1 : (int64_t)(at + rs->fixed);
 }
 
 /* Length of the record header at p, and its event id; 0: no room for one. */
@@ -116,48 +151,69 @@ static size_t record_bytes(const struct channel *ch, const uint8_t *p, size_t n,
 	size_t head = header(p, n, ret_id);
 	int64_t body;
 
-	if (!head || *ret_id >= ch->nsizes || !ch->sizes[*ret_id].cls)
+	if (!head || *ret_id >= ch->nsizes || !ch->sizes[*ret_id].known)
 		return 0;
-	body = ch->sizes[*ret_id].varies
-		? varying_bytes(ch, ch->sizes[*ret_id].cls, p + head, n - head)
-		: ch->sizes[*ret_id].fixed;
-	return body < 0 || (size_t)body > n - head ? 0 : head + (size_t)body;
+	body = body_bytes(&ch->sizes[*ret_id], p + head, n - head);
+	return body < 0 ? 0 : head + (size_t)body;
+}
+
+/* The time of a record, from that of the one before. */
+static uint64_t record_time(const uint8_t *p, uint64_t before)
+{
+	const uint64_t dense = 0xfffff, sparse = (1ull << 52) - 1;
+	uint64_t word = 0;
+	uint32_t low;
+
+	memcpy(&low, p, sizeof(low));
+	if ((low & 3) == 0)
+		return before + (((low >> 12) - before) & dense);
+	memcpy(&word, (low & 3) == 1 ? p : p + 4, sizeof(word));
+	return (low & 3) == 1 ? before + (((word >> 12) - before) & sparse) : word;
 }
 
 /* Runs of one event of fixed size with short headers are what fills rings. Their step is known
- * before the header is read, so the processor reads many headers at once. */
-static size_t run_bytes(const uint8_t *p, size_t n, size_t step, uint64_t *count)
+ * before the header is read, so the processor reads many headers at once. Goes on while there are
+ * `step` bytes below n, and not beyond `limit`. *time: what passed since the first. */
+static size_t run_bytes(
+	const uint8_t *p, size_t n, size_t limit, size_t step, uint64_t *count, uint64_t *time)
 {
-	uint32_t first, word;
+	uint32_t before, word;
+	uint64_t passed = 0;
 	size_t at = step;
 
-	memcpy(&first, p, sizeof(first));
-	for (; step <= n - at; at += step) {
+	memcpy(&before, p, sizeof(before));
+	for (; at < limit && step <= n - at; at += step) {
 		memcpy(&word, p + at, sizeof(word));
-		if ((word ^ first) & 0xfff) /* form and id */
+		if ((word ^ before) & 0xfff) /* form and id */
 			break;
+		passed += (word - before) >> 12;
+		before = word;
 		++*count;
 	}
+	*time += passed;
 	return at;
 }
 
-uint64_t records_count(const struct channel *ch, const uint8_t *p, size_t n, size_t *ret_good)
+void records_walk(
+	const struct channel *ch, const struct ring_view *v, size_t limit, struct records *ret)
 {
-	uint64_t count = 0;
+	uint64_t count = 0, ts = v->begin_ts;
 	size_t at = 0;
 
-	while (at < n) {
+	while (at < v->len && at < limit) {
+		const uint8_t *p = v->data + at;
 		uint64_t run = 1;
 		uint32_t id;
-		size_t step = record_bytes(ch, p + at, n - at, &id);
+		size_t step = record_bytes(ch, p, v->len - at, &id);
 
 		if (!step)
 			break;
-		if ((p[at] & 3) == 0 && !ch->sizes[id].varies)
-			step = run_bytes(p + at, n - at, step, &run);
+		ts = record_time(p, ts);
+		if ((*p & 3) == 0 && !ch->sizes[id].nsteps)
+			step = run_bytes(p, v->len - at, limit - at, step, &run, &ts);
 		at += step;
 		count += ch->sizes[id].is_state ? 0 : run;
 	}
-	*ret_good = at;
-	return count;
+	*ret = (struct records){
+		.events = count, .bytes = at, .ts = ts, .bad = at < v->len && at < limit};
 }

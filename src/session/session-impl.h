@@ -299,7 +299,7 @@ struct rset_ring { /* consumer's state of one ring */
 	struct stream *stream; /* owned by the output; NULL: no packet yet */
 	uint64_t first_pending_ns; /* when data was first seen waiting; 0: none */
 	uint64_t lost[CAIRN_LOST_REASONS]; /* last totals seen */
-	uint64_t lost_corrupt; /* packets cut by records_count() */
+	uint64_t lost_corrupt; /* packets cut by records_walk() */
 	bool said_corrupt;
 	uint64_t end_ts, end_pos; /* of the last packet */
 };
@@ -385,7 +385,13 @@ int output_begin(struct session *s, struct error *err);
 void output_flush_metadata(struct session *s);
 /* All packets are in: the final clock and metadata. */
 void output_end(struct session *s);
-void output_packet(struct rset *r, uint32_t ring, const struct ring_view *view, bool final);
+/* Looks at the records of *view: cuts off what makes no sense, and what is beyond `limit` bytes (then
+ * true: the view is shortened, and more waits). *ret_events: how many there are in the rest. */
+bool output_check(
+	struct rset *r, uint32_t ring, struct ring_view *view, size_t limit, uint64_t *ret_events);
+/* Writes a view of that many events. `final`: also if it has none. */
+void output_packet(
+	struct rset *r, uint32_t ring, const struct ring_view *view, uint64_t events, bool final);
 void output_state(struct session *s, const struct buf *records, uint64_t ts_begin, uint64_t ts_end);
 /* Writes what an overwrite ring holds, but for its `skip` oldest blocks. */
 void output_snapshot_ring(struct rset *r, uint32_t ring, unsigned skip);
@@ -411,15 +417,27 @@ int place_move_down(struct session *s, struct place *p, const char *name);
 
 /* records.c: how large each event's records are, to count them and to check them */
 struct record_size {
-	uint32_t fixed; /* bytes, contexts included */
-	bool varies;
+	struct record_step {
+		uint32_t fixed; /* bytes, contexts included */
+		uint32_t width; /* of one scalar of the sequence after them; 0: a string is there */
+	} * steps; /* owned */
+	size_t nsteps, csteps;
+	uint32_t fixed; /* bytes after the steps */
 	bool is_state; /* not one of the program's events: not counted */
-	struct eclass *cls; /* borrowed; NULL: unknown */
+	bool known;
 };
-/* Counts the programs' events in n bytes of whole records; *ret_good: bytes up to the first that makes no sense. */
-uint64_t records_count(const struct channel *ch, const uint8_t *p, size_t n, size_t *ret_good);
+struct records {
+	uint64_t events; /* of the programs */
+	size_t bytes; /* of whole records, all that made sense */
+	uint64_t ts; /* of the last */
+	bool bad; /* what follows makes no sense */
+};
+/* Counts the records of a view; goes no further than the first that ends at `limit` or later. */
+void records_walk(
+	const struct channel *ch, const struct ring_view *v, size_t limit, struct records *ret);
 uint32_t records_context_bytes(const struct channel *ch);
 int records_add(struct channel *ch, uint32_t id, struct eclass *cls);
+void records_free(struct channel *ch);
 
 /* clock.c */
 bool clock_tsc_usable(void);

@@ -105,7 +105,7 @@ static void channel_done(struct session *s, struct channel *ch)
 		eclass_unref(s->host, cls);
 	}
 	map_done(&ch->ids);
-	free(ch->sizes);
+	records_free(ch);
 }
 
 static void rule_done(struct rule *r)

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 
-from cairn import BUILD, CAIRN, SOURCE, main, need, test, wait_for
+from cairn import BUILD, CAIRN, SOURCE, Skip, main, need, test, wait_for
 
 HELLO = """
 #include <cairn/trace.h>
@@ -53,6 +53,18 @@ def text_is_one_line_an_event_in_time_order(t):
     lines = [l for l in out.splitlines() if "demo:" in l]
     assert len(lines) == 4, out
     assert "i=2" in lines[2].replace(" = ", "="), lines[2]
+
+
+@test
+def priority_is_the_consumers_alone(t):
+    if os.geteuid() != 0:
+        raise Skip("only root may go before others")
+    nice = lambda pid: "cut -d' ' -f19 /proc/%s/stat" % pid
+    out = t.path("nice")
+    t.record(["sh", "-c", "(%s; %s) >%s" % (nice("$$"), nice("$PPID"), out)])
+    was = os.getpriority(os.PRIO_PROCESS, 0)
+    with open(out) as f:
+        assert f.read().split() == [str(was), str(min(was, -10))]
 
 
 @test

@@ -127,6 +127,41 @@ TEST(contents_over_the_end)
 	fixture_done(&f);
 }
 
+/* A view in two parts: the second goes on with the time of the first, and tells what was lost. */
+TEST(shortened)
+{
+	struct fixture f;
+	struct ring_view v;
+	struct decoded d = {0};
+	const uint8_t *p;
+
+	fixture_init(&f, config);
+	for (uint32_t i = 0; i < 20; i++)
+		CHECK_INT(put(&f, i * 3, i * 3), RING_OK);
+	ring_count_lost(&f.set->rings[1], CAIRN_LOST_FULL);
+	CHECK_INT(ring_take(f.s, 1, &v), 1);
+	CHECK_INT(v.lost_total, 1);
+	p = v.data;
+	for (uint32_t i = 0; i < 7; i++) {
+		d = decode_header(p, i ? d.ts : v.begin_ts);
+		p = d.body + d.id;
+	}
+	ring_shorten(f.s, 1, &v, (uint64_t)(p - v.data), d.ts);
+	CHECK_INT(count_records(&v), 7);
+	CHECK_INT(v.end_ts, d.ts);
+	CHECK_INT(v.lost_total, 0);
+	CHECK_INT(v.lost[CAIRN_LOST_FULL], 0);
+	ring_release(f.s, 1);
+	CHECK_INT(f.set->rings[1].ctl->read_pos, v.end_pos);
+	CHECK_INT(ring_take(f.s, 1, &v), 1);
+	CHECK_INT(v.begin_ts, d.ts);
+	CHECK_INT(count_records(&v), 13);
+	CHECK_INT(v.lost[CAIRN_LOST_FULL], 1);
+	ring_release(f.s, 1);
+	CHECK_INT(ring_take(f.s, 1, &v), 0);
+	fixture_done(&f);
+}
+
 TEST(senseless_positions)
 {
 	struct fixture f;
