@@ -1,5 +1,5 @@
 /* A trace directory: the input is the metadata text, a NUL byte, and the bytes of one stream file.
- * Read through, then again from a time in the middle. */
+ * Read through, then again from a time in the middle, and in a range with what says who is who. */
 #include "base/base.h"
 #include "read-all.h"
 #include <fcntl.h>
@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static bool made;
 	struct cairn_reader *r;
 	struct cairn_error e;
-	int64_t begin, end;
+	int64_t begin = 0, end = 0;
 
 	if (!made) {
 		if (!mkdtemp(folder))
@@ -59,6 +59,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	read_all(r);
 	if (cairn_reader_range(r, &begin, &end) == 0 &&
 		cairn_reader_seek(r, begin / 2 + end / 2, &e) == 0)
+		read_all(r);
+	if (cairn_reader_limit(r, begin / 2 + end / 2, end, CAIRN_LIMIT_STATE, &e) == 0)
 		read_all(r);
 	cairn_reader_free(r);
 	return 0;
