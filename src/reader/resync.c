@@ -168,7 +168,7 @@ int stream_damaged(struct stream *s, const char *why)
 	if (r > 0) {
 		if (!said)
 			say_skipped(s, bad, found, why);
-		s->next_packet = found;
+		s->next_packet = s->sound_end = found; /* so that no place is come to twice */
 		s->searching = false;
 		return 0;
 	}

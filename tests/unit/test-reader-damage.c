@@ -225,6 +225,22 @@ TEST(a_packet_size_beyond_the_file)
 	made_end(&m);
 }
 
+TEST(several_packet_sizes_beyond_the_file)
+{
+	struct made m;
+	struct got g;
+
+	make(&m);
+	for (int p = 0; p < 3; p++) {
+		damage_head(&m, p, HEAD(packet_size), UINT64_C(1) << 40, 8);
+		damage_head(&m, p, HEAD(content_size), UINT64_C(1) << 40, 8);
+	}
+	g = read_it(&m);
+	check_but(&g, 7u);
+	CHECK_INT(g.damaged, 3);
+	made_end(&m);
+}
+
 TEST(a_cut_last_packet_is_read_as_far_as_it_goes)
 {
 	struct made m;
