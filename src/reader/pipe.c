@@ -153,6 +153,16 @@ static bool is_short(const struct trace *t, const uint8_t *p, size_t bytes, size
 	return next && next < p + bytes;
 }
 
+/* Whether another packet stands in what came of this one, that goes on: then its size is wrong. Looks
+ * at each byte once. */
+static bool swallows(struct cairn_reader *r, const uint8_t *p, size_t n)
+{
+	size_t from = r->pipe.looked > MARK_MAX ? r->pipe.looked - MARK_MAX : 0;
+
+	r->pipe.looked = n;
+	return next_mark(r->traces, p + from, n - from) != NULL;
+}
+
 /* One data packet, or at the end of the input what there is of it. */
 static int take_data(
 	struct cairn_reader *r, const uint8_t *p, size_t n, size_t *ret_used, struct error *err)
@@ -182,6 +192,8 @@ static int take_data(
 		return damaged(err, "its packets have no magic number");
 	if (h.bytes == 0 || h.bytes > PACKET_MAX)
 		return damaged(err, "a packet without a size, or too large");
+	if (h.bytes > n && swallows(r, p, n))
+		return pass_over(r, p, n, "its packet_size goes beyond the next", ret_used, err);
 	if (h.bytes > n && !r->pipe.eof)
 		return 0;
 	*ret_used = (size_t)MIN(h.bytes, (uint64_t)n);
@@ -209,6 +221,7 @@ static int take_packets(struct cairn_reader *r, struct error *err)
 			break;
 		at += used;
 		in->passed += used;
+		in->looked = 0;
 	}
 	memmove(in->buf, in->buf + at, in->len - at);
 	in->len -= at;

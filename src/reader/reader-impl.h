@@ -126,6 +126,7 @@ struct pipe {
 	bool eof;
 	bool lost_way; /* what came last was no packet */
 	uint64_t passed; /* bytes of packets taken, and of what was passed over */
+	size_t looked; /* bytes of the packet at the buffer's begin in which there is no other */
 	uint64_t last_data_ns; /* CLOCK_MONOTONIC */
 	uint64_t *slots; /* owned: for heads */
 };

@@ -334,8 +334,9 @@ TEST(seeking_over_damage)
 	made_end(&m);
 }
 
-/* A pipe, or a serial line, that loses n bytes at a place of packet 2. */
-static struct got read_lossy(off_t at, off_t n)
+/* A pipe, or a serial line, that loses n bytes at a place of packet 2; and whose packet_size is size,
+ * if that is not 0. */
+static struct got read_lossy(off_t at, off_t n, uint64_t size)
 {
 	struct ctf_text_pos pos = {0};
 	struct buf text = {0}, all = {0}, file = {0};
@@ -346,6 +347,8 @@ static struct got read_lossy(off_t at, off_t n)
 	int fds[2];
 
 	make(&m);
+	if (size)
+		damage_head(&m, 2, HEAD(packet_size), size, 8);
 	made_path(&m, "ring1", path);
 	CHECK_INT(read_file(path, 1u << 20, &file), 0);
 	CHECK_INT(ctf_metadata(m.trace, CTF_1_8, &pos, &text), 0);
@@ -369,10 +372,13 @@ static struct got read_lossy(off_t at, off_t n)
 
 TEST(a_pipe_that_loses_bytes)
 {
-	static const off_t places[][2] = {{0, 9}, {0, 60}, {150, 1}, {200, 30}};
+	static const struct {
+		off_t at, n;
+		uint64_t size;
+	} cases[] = {{0, 9, 0}, {0, 60, 0}, {150, 1, 0}, {200, 30, 0}, {0, 0, UINT64_C(1) << 33}};
 
-	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-		struct got g = read_lossy(places[i][0], places[i][1]);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct got g = read_lossy(cases[i].at, cases[i].n, cases[i].size);
 
 		check_but(&g, 1u << 2);
 		CHECK_INT(g.damaged, 1);

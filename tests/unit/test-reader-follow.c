@@ -171,6 +171,31 @@ TEST(rotation)
 	end(&f);
 }
 
+/* From a time on that is still to come, with and without what was said before. */
+TEST(from_a_time_on)
+{
+	for (uint32_t flags = 0; flags <= CAIRN_LIMIT_STATE; flags++) {
+		struct cairn_error e;
+		struct follow f;
+
+		begin(&f);
+		write_packet(&f, 1);
+		write_packet(&f, 2);
+		read_upto(&f, f.written);
+		CHECK_INT(cairn_reader_limit(f.r, MADE_T0 + 10 * (int64_t)(f.written + 30),
+				  INT64_MAX, flags, &e),
+			0);
+		nothing(&f);
+		f.next = f.written + 30;
+		write_packet(&f, 1);
+		read_upto(&f, f.written);
+		write_packet(&f, 3);
+		read_upto(&f, f.written);
+		CHECK_INT(f.damaged + f.cut, 0);
+		end(&f);
+	}
+}
+
 /* Damage is said once; behind it, reading goes on as soon as there is a packet. */
 TEST(damage)
 {
