@@ -47,6 +47,11 @@
 #define CAIRN_DISABLE
 #endif
 
+#if defined(__code_model_large__) && !defined(__clang__) && !defined(CAIRN_DISABLE)
+#error "cairn/trace.h: gcc's -mcmodel=large cannot name a static variable in assembly: " \
+	"compile this file with -mcmodel=medium or less, with clang, or with -DCAIRN_DISABLE"
+#endif
+
 /* Log levels, as syslog and LTTng have them. */
 enum cairn_loglevel {
 	CAIRN_EMERG = 0,

@@ -83,6 +83,34 @@ enum cairn_ctx {
 };
 #define CAIRN_CTX_PERF_MAX 8
 
+/* Bytes of one context; 0: there is no such. PERF: of one counter. */
+static inline uint32_t cairn_ctx_size(uint32_t ctx)
+{
+	static const uint8_t size[] = {
+		[CAIRN_CTX_TID] = 4,
+		[CAIRN_CTX_PID] = 4,
+		[CAIRN_CTX_COMM] = 16,
+		[CAIRN_CTX_CPU] = 4,
+		[CAIRN_CTX_NICE] = 4,
+		[CAIRN_CTX_SCHED] = 4,
+		[CAIRN_CTX_CGROUP] = 8,
+		[CAIRN_CTX_IP] = 8,
+		[CAIRN_CTX_PERF] = 8,
+	};
+
+	return ctx < sizeof(size) ? size[ctx] : 0;
+}
+
+/* Bytes of all contexts of a record. */
+static inline uint32_t cairn_ctx_bytes(uint32_t contexts, uint32_t perf_count)
+{
+	uint32_t n = perf_count * cairn_ctx_size(CAIRN_CTX_PERF);
+
+	for (uint32_t i = 0; i < CAIRN_CTX_PERF; i++)
+		n += contexts >> i & 1 ? cairn_ctx_size(i) : 0;
+	return n;
+}
+
 struct cairn_perf_ctx {
 	uint32_t type; /* perf_event_attr.type */
 	uint32_t reserved;

@@ -4,27 +4,6 @@
 #include "runtime/runtime-impl.h"
 #include <linux/prctl.h>
 
-static const uint8_t ctx_size[] = {
-	[CAIRN_CTX_TID] = 4,
-	[CAIRN_CTX_PID] = 4,
-	[CAIRN_CTX_COMM] = 16,
-	[CAIRN_CTX_CPU] = 4,
-	[CAIRN_CTX_NICE] = 4,
-	[CAIRN_CTX_SCHED] = 4,
-	[CAIRN_CTX_CGROUP] = 8,
-	[CAIRN_CTX_IP] = 8,
-};
-
-uint32_t rt_ctx_bytes(uint32_t contexts, uint32_t perf_count)
-{
-	uint32_t n = perf_count * 8;
-
-	for (uint32_t i = 0; i < sizeof(ctx_size); i++)
-		if (contexts >> i & 1)
-			n += ctx_size[i];
-	return n;
-}
-
 static uint32_t cpu_now(const struct rt_thread *t)
 {
 	uint32_t cpu = 0;
@@ -51,7 +30,7 @@ static uint64_t context_value(struct rt_thread *t, uint32_t ctx, const void *ip)
 
 void rt_contexts(struct rt_thread *t, const struct rt_set *set, const void *ip, uint8_t *buf)
 {
-	for (uint32_t i = 0; i < sizeof(ctx_size); i++) {
+	for (uint32_t i = 0; i < CAIRN_CTX_PERF; i++) {
 		uint64_t v;
 
 		if (!(set->contexts >> i & 1))
@@ -61,9 +40,9 @@ void rt_contexts(struct rt_thread *t, const struct rt_set *set, const void *ip, 
 			(void)SYS(prctl, PR_GET_NAME, buf, 0, 0, 0); /* stays empty if refused */
 		} else {
 			v = context_value(t, i, ip);
-			rt_copy(buf, &v, ctx_size[i]);
+			rt_copy(buf, &v, cairn_ctx_size(i));
 		}
-		buf += ctx_size[i];
+		buf += cairn_ctx_size(i);
 	}
 	for (uint32_t i = 0; i < set->perf_count; i++, buf += 8) {
 		uint64_t v = rt_perf_read(t, &set->perf[i]);

@@ -182,7 +182,7 @@ static void set_fill(struct rt_set *s, const struct cairn_ringset_hdr *h, const 
 {
 	s->contexts = h->contexts & KNOWN_CONTEXTS;
 	s->perf_count = h->perf_count;
-	s->ctx_bytes = rt_ctx_bytes(s->contexts, s->perf_count);
+	s->ctx_bytes = cairn_ctx_bytes(s->contexts, s->perf_count);
 	s->kind = h->kind;
 	rt_copy(s->perf, h->perf, sizeof(s->perf));
 	for (uint32_t i = 0; i < h->nrings; i++)

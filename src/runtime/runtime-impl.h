@@ -148,7 +148,6 @@ void rt_set_retire(struct rt_set *s); /* writers stop; wakes blocked ones */
 /* It is c's now; NULL: its host is gone, and nobody waits for room any more, or left. */
 void rt_set_hosted(struct rt_set *s, struct rt_conn *c);
 void rt_set_recycle(struct rt_set *s); /* after a grace period */
-uint32_t rt_ctx_bytes(uint32_t contexts, uint32_t perf_count);
 
 /* ---- events and modules (registry.c) ---- */
 

@@ -11,25 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-uint32_t records_context_bytes(const struct channel *ch)
-{
-	static const uint8_t size[] = {
-		[CAIRN_CTX_TID] = 4,
-		[CAIRN_CTX_PID] = 4,
-		[CAIRN_CTX_COMM] = 16,
-		[CAIRN_CTX_CPU] = 4,
-		[CAIRN_CTX_NICE] = 4,
-		[CAIRN_CTX_SCHED] = 4,
-		[CAIRN_CTX_CGROUP] = 8,
-		[CAIRN_CTX_IP] = 8,
-	};
-	uint32_t bytes = ch->perf_count * 8;
-
-	for (unsigned i = 0; i < ARRAY_SIZE(size); i++)
-		bytes += ch->contexts & 1u << i ? size[i] : 0;
-	return bytes;
-}
-
 static bool is_fixed(const struct cairn_field *f)
 {
 	return f->kind != CAIRN_KIND_STR && f->form != CAIRN_FORM_SEQUENCE;
@@ -67,7 +48,7 @@ int records_add(struct channel *ch, uint32_t id, struct eclass *cls)
 	rs = &ch->sizes[id];
 	free(rs->steps);
 	*rs = (struct record_size){.is_state = strcmp(cls->d.provider, CTF_STATE_PROVIDER) == 0};
-	if (plan(rs, cls, records_context_bytes(ch)) < 0)
+	if (plan(rs, cls, cairn_ctx_bytes(ch->contexts, ch->perf_count)) < 0)
 		return -ENOMEM;
 	rs->known = true;
 	return 0;

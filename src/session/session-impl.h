@@ -435,7 +435,6 @@ struct records {
 /* Counts the records of a view; goes no further than the first that ends at `limit` or later. */
 void records_walk(
 	const struct channel *ch, const struct ring_view *v, size_t limit, struct records *ret);
-uint32_t records_context_bytes(const struct channel *ch);
 int records_add(struct channel *ch, uint32_t id, struct eclass *cls);
 void records_free(struct channel *ch);
 

@@ -371,7 +371,7 @@ TEST(contexts_have_the_size_that_they_are_said_to_have)
 	for (uint32_t mask = 0; mask < 256; mask++) {
 		for (uint32_t perf = 0; perf <= CAIRN_CTX_PERF_MAX; perf += 4) {
 			struct rt_set set = {.contexts = mask, .perf_count = perf};
-			uint32_t want = perf * 8, got = rt_ctx_bytes(mask, perf);
+			uint32_t want = perf * 8, got = cairn_ctx_bytes(mask, perf);
 			struct rt_thread *t = rt_self ? rt_self : rt_thread_new();
 			uint8_t buf[300];
 
@@ -421,7 +421,7 @@ TEST(contexts_say_what_is)
 /* More contexts than fit before a payload: built elsewhere, and whole. */
 TEST(all_contexts_before_payloads_of_any_size)
 {
-	uint32_t bytes = rt_ctx_bytes(255, 8);
+	uint32_t bytes = cairn_ctx_bytes(255, 8);
 
 	begin(CAIRN_RING_PERCPU, 511, 8);
 	for (uint32_t size = 0; size <= CAIRN_STACK_MAX; size += 61) {
