@@ -337,7 +337,8 @@ static __attribute__((noinline)) void introduce(struct rt_thread *t, const void 
 /* ---- entry ---- */
 
 /* `active` is set although we are no deeper than the frame that set it: either we run on an
- * alternate signal stack, or that frame is gone by siglongjmp. */
+ * alternate signal stack, or that frame is gone by siglongjmp. (From deeper down nobody can tell: it
+ * counts as there, and memory waits for it, until the thread fires no deeper than that, or ends.) */
 static __attribute__((noinline)) uintptr_t outer_frame(struct rt_thread *t, uintptr_t outer)
 {
 	if (on_signal_stack())

@@ -309,6 +309,57 @@ static void jumps(void)
 	once();
 }
 
+/* As early and as late as a program can: constructors, and at exit handlers, destructors of threads'
+ * and the program's. Only "edges" fires there. */
+static bool at_edges;
+
+static void fire_edge(int64_t n)
+{
+	if (at_edges)
+		CAIRN(test, edge, n);
+}
+
+/* 101 is the runtime's own: no earlier than that. Arguments come to constructors, too. */
+__attribute__((constructor(102))) static void first(int argc, char **argv)
+{
+	at_edges = argc > 1 && strcmp(argv[1], "edges") == 0;
+	fire_edge(1);
+}
+
+static void at_exit(void)
+{
+	fire_edge(100);
+}
+
+static void on_thread_end(void *arg)
+{
+	(void)arg;
+	fire_edge(1000);
+}
+
+__attribute__((destructor(102))) static void last(void)
+{
+	fire_edge(10000);
+}
+
+static void *thread_of_edges(void *key)
+{
+	pthread_setspecific(*(pthread_key_t *)key, key);
+	return key;
+}
+
+static void edges(void)
+{
+	pthread_key_t key;
+	pthread_t t;
+
+	fire_edge(10);
+	atexit(at_exit);
+	pthread_key_create(&key, on_thread_end);
+	pthread_create(&t, NULL, thread_of_edges, &key);
+	pthread_join(t, NULL);
+}
+
 static void privileges(void)
 {
 	fire(1);
@@ -325,7 +376,7 @@ static const struct {
 	{"signals", signals}, {"forks", forks}, {"vforks", vforks}, {"raw-clone", raw_clone},
 	{"foreign", foreign}, {"daemon", daemonize}, {"closes", closes}, {"exits", exits},
 	{"plugins", plugins}, {"flips", flips}, {"takeover", takeover}, {"large", large},
-	{"idle", idle}, {"unshares", unshares}, {"late", late}, {"jumps", jumps},
+	{"idle", idle}, {"unshares", unshares}, {"late", late}, {"jumps", jumps}, {"edges", edges},
 	{"privileges", privileges}};
 
 int main(int argc, char **argv)

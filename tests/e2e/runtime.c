@@ -50,6 +50,17 @@ TEST(events_from_the_first_on)
 	host_end(h);
 }
 
+TEST(events_before_main_and_after_it)
+{
+	struct host *h = ran(NULL, "edges");
+
+	CHECK_INT(host_count(h, "test:edge"), 5);
+	CHECK_INT(host_sum(h, "test:edge"), 11111);
+	CHECK_INT(host_tids(h, "test:edge"), 2);
+	CHECK_INT(host_lost(h), 0);
+	host_end(h);
+}
+
 TEST(threads)
 {
 	struct host *h = ran(NULL, "threads");

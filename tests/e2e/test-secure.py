@@ -191,10 +191,11 @@ def traps_are_traps(t):
     os.unlink(traps.marker)
     runtime = {"CAIRN_RT": os.path.join(BUILD, "libcairn-rt.so"), "CAIRN_WAIT_MS": "1"}
     for env in ({}, {"CAIRN_HOST": traps.env["CAIRN_HOST"]}, {"CAIRN_RUNDIR": traps.env["CAIRN_RUNDIR"]}):
-        run_as_user(t, prog, env=dict(env, **runtime))
-        assert traps.sprung(), env
-        run_as_user(t, static_program(t), env=dict(env, **runtime))
-        assert traps.sprung(), env
+        for path in (prog, static_program(t)):
+            p = start_as_user(t, [path, "loop"], dict(env, **runtime))
+            wait_for(traps.sprung, "the program falls into the trap %s" % env)
+            p.stdin.close()
+            assert p.wait(timeout=60) == 0
 
 
 @test
