@@ -270,16 +270,23 @@ static int refresh(struct cairn_reader *r, struct error *err)
 	return e;
 }
 
+/* A time less the delay; the least there is, if that is less still. */
+static int64_t delayed(const struct cairn_reader *r, int64_t time_ns)
+{
+	int64_t t;
+
+	return __builtin_sub_overflow(time_ns, r->delay_ns, &t) ? INT64_MIN : t;
+}
+
 /* Whether an item of this time may be given: what others still write is later. */
 static bool is_due(const struct cairn_reader *r, int64_t key)
 {
 	uint64_t now = now_ns(CLOCK_MONOTONIC);
-	int64_t delay = (int64_t)r->delay_ns;
 
 	if (r->is_pipe)
-		return r->pipe.eof || key < r->newest_ns - delay || r->pipe.held > PIPE_MEMORY ||
-			now - r->pipe.last_data_ns >= r->delay_ns;
-	return key <= (int64_t)now_ns(CLOCK_REALTIME) - delay ||
+		return r->pipe.eof || key < delayed(r, r->newest_ns) ||
+			r->pipe.held > PIPE_MEMORY || now - r->pipe.last_data_ns >= r->delay_ns;
+	return key <= delayed(r, (int64_t)now_ns(CLOCK_REALTIME)) ||
 		now - r->last_change_ns >= r->delay_ns;
 }
 
