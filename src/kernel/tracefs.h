@@ -1,0 +1,95 @@
+/* The kernel's tracing file system: its top directory, and instances of our own in it.
+ *
+ * A struct tracefs is a directory with tracing files: the top one, or an instance; all calls work on
+ * both. Tests give a directory of plain files instead of a mount (tracefs_open's root).
+ *
+ * Instances are called cairn-PID-STARTTIME-N after the process that made them (STARTTIME: field 22 of
+ * /proc/PID/stat), so that whoever comes next sees whose owner is dead, and removes them. While an
+ * instance's trace files are open the kernel refuses to remove it: so a sweep never takes a living
+ * session's, even from another pid namespace.
+ *
+ * Errors are texts for users: which file, what the kernel said (with the caret of its error_log),
+ * which capability is missing. Not thread-safe.
+ */
+#ifndef CAIRN_KERNEL_TRACEFS_H
+#define CAIRN_KERNEL_TRACEFS_H
+
+#include "base/base.h"
+
+struct tracefs {
+	int fd; /* of the directory */
+	char *path; /* owned; for error texts and users */
+	char *name; /* owned; of the instance, NULL for the top */
+	const struct tracefs *top; /* borrowed; NULL for the top itself */
+	bool fake; /* not the kernel's: a test's directory */
+};
+
+/* root NULL: $CAIRN_TRACEFS, else where it is mounted, else mounted on /sys/kernel/tracing (root may).
+ * 0, or -ENOENT (the kernel has none), -EACCES (e says which right is missing), -ENOMEM. */
+int tracefs_open(const char *root, struct tracefs **ret, struct error *e);
+/* Forgets; an instance stays. Takes NULL. */
+void tracefs_free(struct tracefs *t);
+void auto_tracefs(struct tracefs **t);
+
+/* ---- instances ---- */
+
+/* Makes one of this process; tracing is off in it. */
+int tracefs_instance_new(struct tracefs *top, struct tracefs **ret, struct error *e);
+/* Turns tracing and events off, removes it and frees t (in any case). The caller has closed all files
+ * of it. 0 or -errno. */
+int tracefs_instance_remove(struct tracefs *t, struct error *e);
+/* True if the name is one of ours; *ret_alive: its owner lives. */
+bool tracefs_instance_owner(const char *name, bool *ret_alive);
+/* Removes instances of dead owners; their number. */
+int tracefs_sweep(struct tracefs *top);
+
+/* ---- files, by their path in this directory ---- */
+
+#define TRACEFS_FILE_MAX (16u << 20)
+
+int tracefs_open_file(struct tracefs *t, const char *path, int flags); /* a descriptor or -errno */
+bool tracefs_has(struct tracefs *t, const char *path);
+int tracefs_read(struct tracefs *t, const char *path, struct buf *ret, struct error *e);
+/* One write(2) of the text; append: opened with O_APPEND, else O_TRUNC (which clears many files). */
+int tracefs_write(struct tracefs *t, const char *path, const char *text, struct error *e);
+int tracefs_append(struct tracefs *t, const char *path, const char *text, struct error *e);
+/* Appends what the kernel said of the last refused text to e (message: its words; hint: text and
+ * caret in one line). For probes and filters. */
+void tracefs_error_log(struct tracefs *t, struct error *e);
+
+/* ---- events ---- */
+
+struct tracefs_event {
+	char *system, *name; /* owned by the list */
+};
+struct tracefs_events {
+	struct tracefs_event *all; /* sorted by system, then name */
+	size_t n, cap;
+	struct arena arena;
+};
+/* Events that can be switched on and whose "system:name" matches the pattern (* and ?; one without a
+ * colon matches a system or a name); NULL: all. 0 or -Exxx; none is not an error here. */
+int tracefs_events(
+	struct tracefs *t, const char *pattern, struct tracefs_events *ret, struct error *e);
+void tracefs_events_done(struct tracefs_events *l);
+void auto_tracefs_events(struct tracefs_events *l);
+
+/* The text of events/SYSTEM/NAME/format. */
+int tracefs_format(
+	struct tracefs *t, const char *system, const char *name, struct buf *ret, struct error *e);
+int tracefs_enable(
+	struct tracefs *t, const char *system, const char *name, bool on, struct error *e);
+/* filter NULL: none. What the kernel says of a wrong one is in e. */
+int tracefs_filter(struct tracefs *t, const char *system, const char *name, const char *filter,
+	struct error *e);
+
+/* ---- what all of it records ---- */
+
+/* Only these tasks (and, with the option event-fork, their children). */
+int tracefs_pids(struct tracefs *t, const int32_t *pids, size_t n, struct error *e);
+int tracefs_option(struct tracefs *t, const char *name, bool on, struct error *e);
+int tracefs_clock(struct tracefs *t, const char *clock, struct error *e);
+int tracefs_buffer(struct tracefs *t, uint64_t bytes_per_cpu, struct error *e);
+int tracefs_on(struct tracefs *t, bool on, struct error *e);
+
+#endif
