@@ -173,14 +173,15 @@ static int allocate(int fd, const struct cairn_ringset_hdr *h, bool data)
 {
 	off_t total = (off_t)(h->data_offset + h->nrings * h->ring_bytes);
 	off_t from = (off_t)h->ctl_offset;
+	int err;
 
 	if (ftruncate(fd, total) < 0)
 		return -errno;
-	if (fallocate(fd, 0, 0, CAIRN_RING_PAGE) < 0)
-		return errno == EOPNOTSUPP ? 0 : -errno;
-	if (fallocate(fd, 0, from, data ? total - from : (off_t)ctl_bytes(h)) < 0)
-		return -errno;
-	return 0;
+	/* where the file system has no such call, libc writes to each block */
+	err = posix_fallocate(fd, 0, CAIRN_RING_PAGE);
+	if (!err)
+		err = posix_fallocate(fd, from, data ? total - from : (off_t)ctl_bytes(h));
+	return -err;
 }
 
 static uint64_t round_ring_bytes(uint64_t want)

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import threading
 
-from cairn import CAIRN, main, test, wait_for
+from cairn import CAIRN, Skip, main, need, test, wait_for
 
 HELLO, EVENTS, SYNC, ACK = 1, 2, 4, 5
 DECLINE, RINGSET, ENABLE, DISABLE, CLOSE, SYNCED, PROC = range(32, 39)
@@ -470,6 +470,36 @@ def ring_files_in_memory_are_no_unsealed_memory(t):
     with tempfile.TemporaryDirectory(dir="/dev/shm") as rings:
         t.record([t.compile("q", PROGRAM, ["-pthread"])], "--ring-dir", rings, status=7)
     assert t.names() == ["h:begin"]
+
+
+@test
+def a_full_disk_beneath_ring_files(t):
+    """On a file system that cannot set blocks aside, they are written first: a full disk is the
+    host's problem, before the program writes its first event."""
+    need("mkfs.ext2")
+    disk = t.path("disk")
+    os.mkdir(disk)
+    with open(t.path("image"), "w") as f:
+        f.truncate(16 << 20)
+    t.run(["mkfs.ext2", "-q", "-F", t.path("image")])
+    if t.run(["mount", "-o", "loop", t.path("image"), disk], status=None).status:
+        raise Skip("no loop mounts here")
+    try:
+        r = t.start([CAIRN, "record", "-o", t.trace, "--ring-dir", disk, "--ring-size", "256K", "--",
+                     t.compile("q", PROGRAM, ["-pthread"])], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE)
+        assert r.stdout.readline() == b"ready\n"
+        with open(disk + "/all-the-rest", "wb", buffering=0) as f:
+            try:
+                while f.write(bytes(1024)):
+                    pass
+            except OSError:
+                pass # full
+        _, err = r.communicate(b"x\n" * 100, timeout=60)
+        assert r.returncode == 7, (r.returncode, err)
+        assert sum(e["event"] == "body" for e in t.events()) == 100 * 100
+    finally:
+        t.run(["umount", "-l", disk])
 
 
 @test
