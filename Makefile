@@ -14,8 +14,14 @@ demo:
 	@tools/demo $(BUILD)
 check:
 	@tools/deps build check
+	@tools/deps vm || true # without it those tests are skipped
 	@$(MAKE) --no-print-directory all
 	@meson test -C $(BUILD) --print-errorlogs
+check-vm:
+	@tools/deps build vm vm-build
+	@$(MAKE) --no-print-directory all
+	@tests/vm/kernel full
+	@meson test -C $(BUILD) --print-errorlogs --setup vm --suite vm --suite vm-full
 bench:
 	@tools/deps build bench
 	@bench/run
@@ -29,4 +35,4 @@ format:
 	@tools/check-format --fix
 install: all
 	@meson install -C $(BUILD) --no-rebuild $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
-.PHONY: all demo check bench asan tsan fuzz format install
+.PHONY: all demo check check-vm bench asan tsan fuzz format install
