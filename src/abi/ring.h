@@ -48,6 +48,7 @@ enum cairn_ring_mode {
 	CAIRN_MODE_OVERWRITE = 1, /* flight recorder: the oldest block goes */
 	CAIRN_MODE_BLOCK = 2, /* full: the writer waits, up to block_ns, then discards */
 };
+#define CAIRN_RING_BLOCK_NS_MAX 10000000000ull /* nobody waits longer, whatever a header says */
 
 enum cairn_ring_kind { CAIRN_RING_PERCPU = 0, CAIRN_RING_SOLO = 1 };
 

@@ -21,7 +21,6 @@
 #define MAX_RINGS 8192u /* of one set */
 #define MAX_RINGS_MAPPED 16384u /* two mappings each: half of what the kernel allows a process */
 #define MAX_AREA_BYTES (1ull << 45) /* of 47 bits */
-#define BLOCK_NS_MAX 10000000000u /* who blocks longer than that has hung */
 #define EPROTO 71
 #define EPERM 1
 #define ENOMEM 12
@@ -194,7 +193,7 @@ static void set_fill(struct rt_set *s, const struct cairn_ringset_hdr *h, const 
 	s->domain_id = h->domain_id;
 	s->thread_event = h->thread_event <= 1u << 30 ? h->thread_event : 0;
 	s->bytes = st->stx_size;
-	s->block_ns = h->block_ns < BLOCK_NS_MAX ? h->block_ns : BLOCK_NS_MAX;
+	s->block_ns = h->block_ns < CAIRN_RING_BLOCK_NS_MAX ? h->block_ns : CAIRN_RING_BLOCK_NS_MAX;
 }
 
 static void set_free(struct rt_set *s)

@@ -172,6 +172,10 @@ static int channel_fill(
 	while (ch->ring_bytes & (ch->ring_bytes - 1)) /* up to a power of two */
 		ch->ring_bytes += ch->ring_bytes & -ch->ring_bytes;
 	ch->block_ns = cfg->block_ns ? cfg->block_ns : CAIRN_BLOCK_NS_DEFAULT;
+	if (ch->block_ns > CAIRN_RING_BLOCK_NS_MAX)
+		return error_set(err, -EINVAL,
+			"programs wait 10 s for room at most, not %.1f (channel '%s')",
+			(double)ch->block_ns / 1e9, ch->name);
 	return parse_contexts(ch, cfg->contexts, err);
 }
 

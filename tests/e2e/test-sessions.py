@@ -124,6 +124,15 @@ def snapshot_of_a_flight_recorder(t):
 
 
 @test
+def programs_do_not_wait_for_ever(t):
+    t.daemon()
+    r = t.cairn("session", "create", "b", "--mode", "block", "--block-time", "11s", "-o", t.path("b"),
+                status=2)
+    assert "10 s" in r.err, r
+    t.cairn("session", "create", "b", "--mode", "block", "--block-time", "10s", "-o", t.path("b"))
+
+
+@test
 def rotation(t):
     t.daemon()
     p = looper(t, t.compile("p", LOOP))

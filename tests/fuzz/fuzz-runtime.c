@@ -38,7 +38,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define EVENTS 3
 #define FDS_MAX 256
 #define FILE_MAX (1ull << 46)
-#define BLOCK_NS_MAX 10000000000u
 
 /* ---- the program: three events, one of them at a site that is patched ---- */
 
@@ -349,7 +348,7 @@ static void be_patient(void)
 	for (struct rt_set *s = rt.sets; s; s = s->next) {
 		struct ring_set_producer *p = (struct ring_set_producer *)(uintptr_t)s->p;
 
-		if (p->block_ns > BLOCK_NS_MAX)
+		if (p->block_ns > CAIRN_RING_BLOCK_NS_MAX)
 			abort();
 		p->block_ns = MIN(p->block_ns, 100000u);
 	}
