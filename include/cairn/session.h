@@ -127,7 +127,7 @@ struct cairn_channel_config {
 	const char *name; /* NULL: "channel0" */
 	enum cairn_channel_mode mode;
 	uint64_t ring_bytes; /* of each CPU, rounded up to a power of two; 0: the default */
-	uint64_t block_ns; /* longest wait in blocking mode; 0: the default */
+	uint64_t block_ns; /* longest wait in blocking mode, at most 10 s; 0: the default */
 	const char *contexts; /* list by commas: tid pid comm cpu nice sched cgroup ip perf:EVENT;
 				 NULL: "tid"; "": none. perf:EVENT is one of cycles instructions
 				 cache-misses cache-references branches branch-misses task-clock
