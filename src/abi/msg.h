@@ -76,7 +76,7 @@ struct cairn_msg {
 #define CAIRN_HELLO_AGAIN 4u /* had a host before that died: HAVE messages follow */
 #define CAIRN_HELLO_STATIC 8u /* statically linked runtime */
 #define CAIRN_HELLO_DORMANT 16u /* loaded by the per-user setting */
-#define CAIRN_HELLO_NO_TSC 32u /* rdtsc not allowed here: needs CAIRN_CLOCK_MONOTONIC */
+#define CAIRN_HELLO_NO_TSC 32u /* of the first thread: rdtsc is not allowed (abi/ring.h, rate) */
 
 struct cairn_msg_hello {
 	uint32_t flags;

@@ -3,7 +3,8 @@
  * A ring set is one sealed memfd (or a file, with --ring-dir):
  *
  *	offset		 size		 what
- *	0		 4096		 struct cairn_ringset_hdr
+ *	0		 3072		 struct cairn_ringset_hdr
+ *	3072		 1024		 struct cairn_ring_rate
  *	4096		 meta_bytes	 CTF metadata text so far (written by the host only; sparse),
  *					 so that rings found in a core file or a ring-dir decode
  *	ctl_offset	 nrings * 4096	 struct cairn_ring_ctl, one page a ring
@@ -66,6 +67,7 @@ enum cairn_lost {
 	CAIRN_LOST_CORRUPT = 7, /* counted by the consumer: position or contents made no sense */
 	CAIRN_LOST_FOREIGN = 8, /* fired by a task that borrows another's thread area */
 	CAIRN_LOST_DISK = 9, /* counted by the consumer: read from the ring, could not be written */
+	CAIRN_LOST_NO_CLOCK = 10, /* fired by a thread that may not read any clock */
 	CAIRN_LOST_REASONS = 16,
 };
 
@@ -149,6 +151,18 @@ struct cairn_ringset_hdr { /* written by the host before it is shared, but for `
 	uint32_t reserved;
 };
 
+/* The times in rings with CAIRN_CLOCK_TSC for threads that may not read the TSC: they compute them
+ * from CLOCK_MONOTONIC_RAW. The host keeps this right. It writes the entry that is not in use, then
+ * stores `current`. */
+#define CAIRN_RING_RATE_OFFSET 3072u /* in the header page */
+struct cairn_ring_rate {
+	uint32_t current; /* 0: none; else entry[current % 2] counts */
+	uint32_t reserved;
+	struct cairn_rate { /* TSC = cycles + ((raw_ns now - raw_ns) * mult >> 32) */
+		uint64_t raw_ns, cycles, mult;
+	} entry[2];
+};
+
 /* One ring's control page. Each line says who writes and who reads. */
 struct cairn_ring_ctl {
 	/* Written by producers inside a section, read by the consumer and other producers. */
@@ -179,7 +193,7 @@ struct cairn_ring_ctl {
 	uint64_t pad4[13];
 };
 
-_Static_assert(sizeof(struct cairn_ringset_hdr) <= CAIRN_RING_PAGE, "header page");
+_Static_assert(sizeof(struct cairn_ringset_hdr) <= CAIRN_RING_RATE_OFFSET, "header page");
 _Static_assert(sizeof(struct cairn_ring_ctl) <= CAIRN_RING_PAGE, "control page");
 _Static_assert(__builtin_offsetof(struct cairn_ring_ctl, pos) == 0, "frozen");
 _Static_assert(__builtin_offsetof(struct cairn_ring_ctl, read_pos) == 128, "own cache lines");

@@ -14,6 +14,7 @@ const char *cairn_lost_name(enum cairn_lost why)
 		[CAIRN_LOST_CORRUPT] = "corrupt",
 		[CAIRN_LOST_FOREIGN] = "foreign",
 		[CAIRN_LOST_DISK] = "disk",
+		[CAIRN_LOST_NO_CLOCK] = "no_clock",
 	};
 
 	return (unsigned int)why < CAIRN_LOST_REASONS ? names[why] : NULL;

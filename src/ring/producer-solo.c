@@ -36,7 +36,7 @@ static uint64_t clock_read(const struct ring_set_producer *set)
 	if (set->clock == CAIRN_CLOCK_TSC)
 		return __builtin_ia32_rdtsc();
 #endif
-	return set->now();
+	return set->now(set);
 }
 
 /* Records published before pos, in units of COUNT_ONE. */

@@ -170,7 +170,7 @@ static __attribute__((noinline)) enum ring_result append_slowly(
 			if (done == BACK)
 				done = try_stepped_back(&s);
 		} else {
-			s.now = s.set->now();
+			s.now = s.set->now(s.set);
 			done = try_given(&s);
 		}
 		if (done != AGAIN)

@@ -33,8 +33,10 @@ struct ring_set_producer {
 	uint32_t mode; /* enum cairn_ring_mode */
 	uint32_t clock; /* enum cairn_clock */
 	uint64_t block_ns;
-	/* CAIRN_CLOCK_MONOTONIC: reads the time; async-signal-safe. May be NULL with the TSC. */
-	uint64_t (*now)(void);
+	/* CAIRN_CLOCK_MONOTONIC: reads the time; async-signal-safe. May be NULL with the TSC. The unit
+	 * is the ring's: writers whose `clock` is the TSC may share it. */
+	uint64_t (*now)(const struct ring_set_producer *set);
+	const struct cairn_ring_rate *rate; /* borrowed, shared; for now() */
 	struct ring_producer rings[];
 };
 
@@ -109,6 +111,8 @@ int ringset_fd(const struct ringset *s); /* borrowed; -1 if from memory */
 uint64_t ringset_bytes(const struct ringset *s);
 const struct cairn_ringset_hdr *ringset_hdr(const struct ringset *s); /* a private, checked copy */
 void ringset_close(struct ringset *s); /* writers stop */
+/* What writers that may not read the TSC go by from now on; nothing without CAIRN_CLOCK_TSC. */
+void ringset_set_rate(struct ringset *s, const struct cairn_rate *rate);
 /* Replaces the metadata text kept beside the rings; -ENOSPC beyond meta_bytes. */
 int ringset_set_meta(struct ringset *s, const char *text, size_t len);
 const char *ringset_meta(const struct ringset *s, size_t *ret_len);

@@ -456,6 +456,19 @@ void ringset_close(struct ringset *s)
 	store_release(&s->shared->closed, 1); /* writers look in each append: no pair is needed */
 }
 
+void ringset_set_rate(struct ringset *s, const struct cairn_rate *rate)
+{
+	struct cairn_ring_rate *page = (void *)((char *)s->shared + CAIRN_RING_RATE_OFFSET);
+	uint32_t next;
+
+	if (s->shared == &s->hdr || s->hdr.clock != CAIRN_CLOCK_TSC)
+		return;
+	next = load_relaxed(&page->current) + 1;
+	next += next == 0; /* which says that there is none */
+	page->entry[next % 2] = *rate;
+	store_release(&page->current, next); /* pairs with [rate] in runtime/clock.c */
+}
+
 int ringset_set_meta(struct ringset *s, const char *text, size_t len)
 {
 	size_t same = 0, limit = MIN(len, s->meta_len);

@@ -177,25 +177,36 @@ struct record {
 	uint32_t may_wait;
 };
 
+/* The set as this thread may write to it; NULL: it has no clock for that. */
+static const struct ring_set_producer *producer_of(
+	const struct rt_thread *t, const struct rt_set *set)
+{
+	return likely(t->clock == RT_CLOCK_TSC) ? set->p : set->called;
+}
+
 /* The set that takes this thread's records: the one of CPUs, or its twin for threads without
  * rseq. */
 static enum ring_result append_once(struct rt_thread *t, const struct rt_set **set,
 	const struct record *r, const struct ring_producer **ring)
 {
+	const struct ring_set_producer *p = producer_of(t, *set);
 	enum ring_result res = RING_NO_CPU;
 	const struct rt_set *solo;
 
 	*ring = NULL;
-	if (t->rseq)
-		res = ring_append((*set)->p, t->rseq, r->body, r->len, r->id, ring);
+	if (t->rseq && p)
+		res = ring_append(p, t->rseq, r->body, r->len, r->id, ring);
+	if (*ring)
+		*ring = &(*set)->p->rings[*ring - p->rings];
 	if (res != RING_NO_CPU)
 		return res;
 	solo = load_acquire(&(*set)->solo); /* pairs with [twin] in message.c */
 	*ring = solo ? solo_ring(t, solo) : NULL;
-	if (!*ring)
+	p = solo ? producer_of(t, solo) : NULL;
+	if (!*ring || !p)
 		return RING_NO_CPU;
 	*set = solo;
-	return ring_append_solo(solo->p, *ring, &t->busy, r->body, r->len, r->id);
+	return ring_append_solo(p, *ring, &t->busy, r->body, r->len, r->id);
 }
 
 static int64_t now_ns(void)
@@ -263,7 +274,7 @@ static void append(struct rt_thread *t, const struct rt_set *set, const struct r
 	if (res == RING_FULL)
 		lose(set, ring, wait ? CAIRN_LOST_TIMEOUT : CAIRN_LOST_FULL);
 	else
-		lose(set, ring, why[res]);
+		lose(set, ring, producer_of(t, set) ? why[res] : CAIRN_LOST_NO_CLOCK);
 }
 
 /* Contexts do not fit before the payload: the whole record is built elsewhere. Apart, for its
@@ -401,13 +412,15 @@ static __attribute__((noinline)) void fire_slowly(
 		return;
 	}
 	outer = t->active;
-	if (outer && sp >= outer)
+	if (outer && sp >= outer && t->clock != RT_CLOCK_NONE)
 		outer = outer_frame(t, outer);
 	store_relaxed(&t->active, sp);
 	compiler_barrier();
 	/* pairs with [sinks] in apply.c */
 	sinks = load_acquire((struct rt_sinks *const *)&slot->sinks);
-	if (sinks)
+	if (t->clock == RT_CLOCK_NONE) /* nor could it call the kernel for anything else */
+		lose_all(sinks, CAIRN_LOST_NO_CLOCK);
+	else if (sinks)
 		fire_sinks(t, sinks, payload, size, ip, sp, outer);
 	compiler_barrier();
 	store_release(&t->active, outer);

@@ -1,4 +1,4 @@
-/* Three libc functions that need our help while we record: vfork, unshare, setns.
+/* Libc functions that need our help while we record: vfork, unshare, setns, prctl, syscall.
  *
  * vfork: the child runs on the parent's thread area, where rseq looks registered but, for the
  * child, is not: sections would not restart. So after the system call the child registers the same
@@ -9,24 +9,31 @@
  * may be that: it ends before the call, and starts again after it. Rings are left for new ones, as
  * the program may be in another sharing domain then.
  *
- * How: all three begin `mov $NUMBER, %eax; syscall`. The mov is one instruction of 5 bytes, like a
- * site's NOP, and becomes a jump the same way (patch.c): to code here that does the call and goes
- * on behind it. Functions that look otherwise are left alone: then a vfork child's events are
- * counted as foreign where its stack tells, and unshare may fail. x86-64 only.
+ * prctl and syscall may take the time stamp counter from a thread (PR_SET_TSC, strict seccomp), whose
+ * next event would then kill it: it hears of that first (clock.c).
+ *
+ * How: all have `mov $NUMBER, %eax; syscall`, or, in syscall(), `mov 8(%rsp), %r9; syscall`. The mov
+ * is one instruction of 5 bytes, like a site's NOP, and becomes a jump the same way (patch.c): to
+ * code here that does the call and goes on behind it. Functions that look otherwise are left alone:
+ * then a vfork child's events are counted as foreign where its stack tells, unshare may fail, and
+ * who gives up the time stamp counter must do so before its first event. x86-64 only.
  */
 #include "runtime/runtime-impl.h"
 #include <linux/sched.h>
 
 #define RSEQ_AREA_BYTES 32
-#define SCAN_BYTES 16
+#define SCAN_BYTES 128
+#define RET 0xc3
 #define CODE_BYTES 5
 #define STOP_TRIES 2000 /* of 100 us */
 
 #if defined(__x86_64__)
 
 /* Where the hooked functions go on: behind their system call. Set before the jump is there. */
-RT_HIDDEN uintptr_t rt_vfork_resume, rt_unshare_resume, rt_setns_resume;
-RT_HIDDEN extern const uint8_t rt_vfork_entry[], rt_unshare_entry[], rt_setns_entry[];
+RT_HIDDEN uintptr_t rt_vfork_resume, rt_unshare_resume, rt_setns_resume, rt_prctl_resume,
+	rt_syscall_resume;
+RT_HIDDEN extern const uint8_t rt_vfork_entry[], rt_unshare_entry[], rt_setns_entry[],
+	rt_prctl_entry[], rt_syscall_entry[];
 RT_HIDDEN void rt_vfork_after(long result);
 RT_HIDDEN void rt_unshare_before(uint64_t flags);
 RT_HIDDEN void rt_setns_before(void);
@@ -71,6 +78,62 @@ __asm__(".pushsection .text\n"
 	"	jmp *rt_setns_resume(%rip)\n"
 	".popsection\n");
 
+/* Before the system call rax has its number, and its arguments are where the kernel wants them; what
+ * is below the stack pointer may be in use. Leaves the result in rax. */
+#define CLOCK_CALL \
+	"	leaq -128(%rsp), %rsp\n" \
+	"	pushq %rbp\n" \
+	"	movq %rsp, %rbp\n" \
+	"	pushq %rax\n" \
+	"	pushq %rdi\n" \
+	"	pushq %rsi\n" \
+	"	pushq %rdx\n" \
+	"	pushq %r10\n" \
+	"	pushq %r8\n" \
+	"	pushq %r9\n" \
+	"	andq $-16, %rsp\n" \
+	"	movq %rsi, %rdx\n" \
+	"	movq %rdi, %rsi\n" \
+	"	movq %rax, %rdi\n" \
+	"	call rt_clock_before\n" \
+	"	movq -8(%rbp), %rax\n" \
+	"	movq -16(%rbp), %rdi\n" \
+	"	movq -24(%rbp), %rsi\n" \
+	"	movq -32(%rbp), %rdx\n" \
+	"	movq -40(%rbp), %r10\n" \
+	"	movq -48(%rbp), %r8\n" \
+	"	movq -56(%rbp), %r9\n" \
+	"	syscall\n" \
+	"	movq -8(%rbp), %rdi\n" \
+	"	movq %rax, -8(%rbp)\n" \
+	"	movq -16(%rbp), %rsi\n" \
+	"	movq -24(%rbp), %rdx\n" \
+	"	movq %rax, %rcx\n" \
+	"	call rt_clock_after\n" \
+	"	movq -8(%rbp), %rax\n" \
+	"	movq -16(%rbp), %rdi\n" \
+	"	movq -24(%rbp), %rsi\n" \
+	"	movq -32(%rbp), %rdx\n" \
+	"	movq -40(%rbp), %r10\n" \
+	"	movq -48(%rbp), %r8\n" \
+	"	movq -56(%rbp), %r9\n" \
+	"	movq %rbp, %rsp\n" \
+	"	popq %rbp\n" \
+	"	leaq 128(%rsp), %rsp\n"
+__asm__(".pushsection .text\n"
+	"rt_prctl_entry:\n"
+	"	movl $157, %eax\n" CLOCK_CALL "	jmp *rt_prctl_resume(%rip)\n"
+	"rt_syscall_entry:\n"
+	"	movq 8(%rsp), %r9\n"
+	"	cmpq $157, %rax\n" /* prctl */
+	"	je 1f\n"
+	"	cmpq $317, %rax\n" /* seccomp */
+	"	je 1f\n"
+	"	syscall\n"
+	"	jmp *rt_syscall_resume(%rip)\n"
+	"1:\n" CLOCK_CALL "	jmp *rt_syscall_resume(%rip)\n"
+	".popsection\n");
+
 static void forget_who_runs(struct rt_thread *t)
 {
 	rt_thread_forget_regions(t);
@@ -86,6 +149,8 @@ void rt_vfork_after(long result)
 	if (!t)
 		return;
 	if (result != 0) {
+		if (t->clock != RT_CLOCK_TSC) /* the child's, perhaps */
+			rt_clock_ask(t);
 		if (t->active && t->active < sp) { /* the child died inside fire() */
 			t->active = 0;
 			t->busy = 0;
@@ -138,14 +203,16 @@ void rt_unshare_after(void)
 static struct hook {
 	const uint8_t *entry;
 	uintptr_t *resume;
-	uint8_t number; /* low byte of the system call's */
-	uint8_t number_high;
+	uint8_t mov[CODE_BYTES]; /* what is replaced */
 	uint8_t on;
 	uint8_t tried; /* cannot be hooked: do not try each time */
 } hooks[RT_HOOKS] = {
-	[RT_HOOK_VFORK] = {rt_vfork_entry, &rt_vfork_resume, 58, 0, 0, 0},
-	[RT_HOOK_UNSHARE] = {rt_unshare_entry, &rt_unshare_resume, 272 & 255, 1, 0, 0},
-	[RT_HOOK_SETNS] = {rt_setns_entry, &rt_setns_resume, 308 & 255, 1, 0, 0},
+	[RT_HOOK_VFORK] = {rt_vfork_entry, &rt_vfork_resume, {0xb8, 58}, 0, 0},
+	[RT_HOOK_UNSHARE] = {rt_unshare_entry, &rt_unshare_resume, {0xb8, 272 & 255, 1}, 0, 0},
+	[RT_HOOK_SETNS] = {rt_setns_entry, &rt_setns_resume, {0xb8, 308 & 255, 1}, 0, 0},
+	[RT_HOOK_PRCTL] = {rt_prctl_entry, &rt_prctl_resume, {0xb8, 157}, 0, 0},
+	[RT_HOOK_SYSCALL] = {rt_syscall_entry, &rt_syscall_resume, {0x4c, 0x8b, 0x4c, 0x24, 8}, 0,
+		0},
 };
 
 /* Address of the mov before the syscall, or 0. */
@@ -153,7 +220,7 @@ static uintptr_t find_call(uintptr_t at, const uint8_t mov[CODE_BYTES])
 {
 	static const uint8_t syscall_code[2] = {0x0f, 0x05};
 
-	for (uintptr_t p = at; at && p < at + SCAN_BYTES; p++)
+	for (uintptr_t p = at; at && p < at + SCAN_BYTES && *(const uint8_t *)p != RET; p++)
 		if (rt_equal((const void *)p, mov, CODE_BYTES) &&
 			rt_equal((const void *)(p + CODE_BYTES), syscall_code, 2))
 			return p;
@@ -162,8 +229,9 @@ static uintptr_t find_call(uintptr_t at, const uint8_t mov[CODE_BYTES])
 
 static void hook_set(struct hook *h, bool on)
 {
-	uint8_t mov[CODE_BYTES] = {0xb8, h->number, h->number_high, 0, 0}, jump[CODE_BYTES];
-	uintptr_t at = h->on ? *h->resume - CODE_BYTES - 2 : find_call(rt.hook_at[h - hooks], mov);
+	uint8_t jump[CODE_BYTES];
+	uintptr_t at =
+		h->on ? *h->resume - CODE_BYTES - 2 : find_call(rt.hook_at[h - hooks], h->mov);
 	int64_t distance = (int64_t)((uintptr_t)h->entry - (at + CODE_BYTES));
 	int32_t rel = (int32_t)distance;
 
@@ -174,7 +242,7 @@ static void hook_set(struct hook *h, bool on)
 	rt_copy(jump + 1, &rel, 4);
 	if (on)
 		*h->resume = at + CODE_BYTES + 2;
-	if (rt_patch_code(at, on ? mov : jump, on ? jump : mov, CODE_BYTES) == 0) {
+	if (rt_patch_code(at, on ? h->mov : jump, on ? jump : h->mov, CODE_BYTES) == 0) {
 		h->on = on;
 		h->tried = 0;
 	}

@@ -3,7 +3,6 @@
 #include "runtime/runtime-impl.h"
 #include <linux/fcntl.h>
 #include <linux/mman.h>
-#include <linux/prctl.h>
 #include <linux/stat.h>
 
 /* Threads of this process have rseq, or could? */
@@ -12,17 +11,6 @@ static bool probe_rseq(void)
 	struct rt_thread *t = rt_self ? rt_self : rt_thread_new();
 
 	return t && t->rseq;
-}
-
-static bool tsc_is_allowed(void)
-{
-#if defined(__x86_64__)
-	int mode = PR_TSC_ENABLE;
-
-	return SYS(prctl, PR_GET_TSC, &mode, 0, 0, 0) < 0 || mode == PR_TSC_ENABLE;
-#else
-	return false;
-#endif
 }
 
 int rt_init_core(void)
@@ -44,8 +32,8 @@ int rt_init_core(void)
 		return err;
 	rt_grace_init();
 	rt.uid = (uint32_t)SYS(geteuid);
-	rt.no_tsc = !tsc_is_allowed();
 	rt.no_rseq = !probe_rseq();
+	rt.no_tsc = rt_self && rt_self->clock != RT_CLOCK_TSC;
 	return 0;
 }
 

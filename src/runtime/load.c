@@ -47,14 +47,27 @@ static void find_hooks(void)
 	extern pid_t vfork(void) __attribute__((weak));
 	extern int unshare(int flags) __attribute__((weak));
 	extern int setns(int fd, int type) __attribute__((weak));
+	extern int prctl(int option, ...) __attribute__((weak));
+	extern long syscall(long number, ...) __attribute__((weak));
 
 	rt.hook_at[RT_HOOK_VFORK] = (uintptr_t)vfork;
 	rt.hook_at[RT_HOOK_UNSHARE] = (uintptr_t)unshare;
 	rt.hook_at[RT_HOOK_SETNS] = (uintptr_t)setns;
+	rt.hook_at[RT_HOOK_PRCTL] = (uintptr_t)prctl;
+	rt.hook_at[RT_HOOK_SYSCALL] = (uintptr_t)syscall;
 #else
-	rt.hook_at[RT_HOOK_VFORK] = (uintptr_t)dlsym(RTLD_DEFAULT, "vfork");
-	rt.hook_at[RT_HOOK_UNSHARE] = (uintptr_t)dlsym(RTLD_DEFAULT, "unshare");
-	rt.hook_at[RT_HOOK_SETNS] = (uintptr_t)dlsym(RTLD_DEFAULT, "setns");
+	static const char *const name[RT_HOOKS] = {[RT_HOOK_VFORK] = "vfork",
+		[RT_HOOK_UNSHARE] = "unshare",
+		[RT_HOOK_SETNS] = "setns",
+		[RT_HOOK_PRCTL] = "prctl",
+		[RT_HOOK_SYSCALL] = "syscall"};
+	/* libc's own, whoever hides them: a preloaded wrapper, a sanitizer */
+	void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
+
+	for (int i = 0; i < RT_HOOKS; i++)
+		rt.hook_at[i] = (uintptr_t)dlsym(libc ? libc : RTLD_DEFAULT, name[i]);
+	if (libc)
+		(void)dlclose(libc); /* the program has it, too */
 #endif
 }
 
@@ -63,7 +76,7 @@ struct rseq *rt_libc_rseq(void)
 	return rseq_size ? (struct rseq *)((char *)__builtin_thread_pointer() + rseq_offset) : NULL;
 }
 
-static uint64_t clock_vdso(void)
+static uint64_t clock_vdso(const struct ring_set_producer *set)
 {
 	struct timespec ts;
 

@@ -146,16 +146,23 @@ static int map_all(struct rt_area *a, int fd, const struct cairn_ringset_hdr *h)
 
 /* ---- sets ---- */
 
-static uint64_t clock_monotonic(void)
-{
-	int64_t ts[2] = {0, 0};
+enum who { WHO_ALL, WHO_CALLS }; /* WHO_CALLS: threads with RT_CLOCK_CALL */
 
-	(void)SYS(clock_gettime, 1 /* CLOCK_MONOTONIC */, ts); /* cannot fail */
-	return (uint64_t)ts[0] * 1000000000u + (uint64_t)ts[1];
+static void set_clock(
+	struct ring_set_producer *p, uint32_t clock, const struct rt_area *a, enum who who)
+{
+	p->clock = who == WHO_CALLS ? CAIRN_CLOCK_MONOTONIC : clock;
+	p->rate = (const struct cairn_ring_rate *)(a->base + CAIRN_RING_RATE_OFFSET);
+	if (who == WHO_CALLS && clock == CAIRN_CLOCK_TSC)
+		p->now = rt_clock_as_tsc;
+	else if (who == WHO_CALLS || !rt.clock)
+		p->now = rt_clock_monotonic;
+	else
+		p->now = rt.clock;
 }
 
 static struct ring_set_producer *make_producer(
-	const struct cairn_ringset_hdr *h, const struct rt_area *a)
+	const struct cairn_ringset_hdr *h, const struct rt_area *a, enum who who)
 {
 	struct ring_set_producer *p = rt_alloc(sizeof(*p) + h->nrings * sizeof(p->rings[0]));
 	uint8_t *ctl = a->base + h->ctl_offset, *data = ctl + (uint64_t)h->nrings * PAGE;
@@ -166,8 +173,7 @@ static struct ring_set_producer *make_producer(
 	p->active = h->nrings;
 	p->nrings = h->nrings;
 	p->mode = h->mode;
-	p->clock = h->clock;
-	p->now = rt.clock ? rt.clock : clock_monotonic;
+	set_clock(p, h->clock, a, who);
 	for (uint32_t i = 0; i < h->nrings; i++) {
 		p->rings[i].ctl = (struct cairn_ring_ctl *)(ctl + (uint64_t)i * PAGE);
 		p->rings[i].data = data + i * 2 * h->ring_bytes;
@@ -202,6 +208,7 @@ static void set_free(struct rt_set *s)
 		area_put(s->area);
 	rt.rings_mapped -= s->nrings;
 	rt_free((void *)(uintptr_t)s->p);
+	rt_free((void *)(uintptr_t)s->called);
 	rt_free(s->stall);
 	rt_free(s);
 }
@@ -222,9 +229,12 @@ static int set_map(
 	err = map_all(s->area, fd, h);
 	if (err)
 		return err;
-	s->p = make_producer(h, s->area);
+	s->p = make_producer(h, s->area, WHO_ALL);
 	if (!s->p)
 		return -ENOMEM;
+	/* without the host's word about the TSC, events of such threads are counted as lost */
+	if (h->clock != CAIRN_CLOCK_TSC || load_relaxed(&s->p->rate->current))
+		s->called = make_producer(h, s->area, WHO_CALLS);
 	set_fill(s, h, st);
 	return 0;
 }
@@ -238,8 +248,6 @@ int rt_set_map(int fd, const struct cairn_msg_ringset *m, struct rt_set **ret)
 
 	if (err)
 		return err;
-	if (h.clock == CAIRN_CLOCK_TSC && rt.no_tsc)
-		return -95 /* EOPNOTSUPP */;
 	s = rt_alloc(sizeof(*s));
 	if (!s)
 		return -ENOMEM;
@@ -265,8 +273,11 @@ static void wake_waiting(const struct ring_set_producer *p)
 void rt_set_retire(struct rt_set *s)
 {
 	struct ring_set_producer *p = (struct ring_set_producer *)(uintptr_t)s->p;
+	struct ring_set_producer *called = (struct ring_set_producer *)(uintptr_t)s->called;
 
 	store_release(&p->active, 0); /* pairs with the check in each append */
+	if (called)
+		store_release(&called->active, 0); /* pairs with the check in each append */
 	wake_waiting(p);
 }
 

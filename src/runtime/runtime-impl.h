@@ -42,6 +42,12 @@
 struct rt_set;
 struct perf_event_mmap_page;
 
+enum rt_clock { /* of a thread (clock.c) */
+	RT_CLOCK_TSC,
+	RT_CLOCK_CALL, /* rdtsc would kill it, and so would the vDSO */
+	RT_CLOCK_NONE, /* system calls, too */
+};
+
 /* A thread's slot, in memory of the runtime that is never freed. Written by the thread itself but
  * where said. */
 struct rt_thread {
@@ -58,6 +64,7 @@ struct rt_thread {
 	/* That of `regions` in which the thread fired last; 0: look at these. In memory of its own
 	 * that the child of a fork finds zeroed. */
 	uintptr_t *region;
+	uint32_t clock; /* enum rt_clock */
 	struct rseq *rseq; /* NULL: none; solo rings then */
 	uintptr_t regions[RT_REGIONS];
 	uint32_t busy; /* ring_append_solo's flag */
@@ -88,7 +95,7 @@ extern RT_HIDDEN __thread struct rt_thread *rt_self __attribute__((tls_model("in
 /* What the fast path of fire() needs of the slot. Written by the thread itself. */
 struct rt_quick {
 	uintptr_t *region; /* the slot's; of a thread without, one that no stack is in */
-	struct rseq *rseq; /* the slot's; instead of none, one that has no CPU */
+	struct rseq *rseq; /* the slot's; one that has no CPU instead of none, or without the TSC */
 	uint64_t tid; /* shown_tid in the upper half */
 };
 extern RT_HIDDEN __thread struct rt_quick rt_quick __attribute__((tls_model("initial-exec")));
@@ -103,7 +110,19 @@ struct rseq *rt_libc_rseq(void);
 /* Who fires next on `t` is looked at again. A store a region, any thread. */
 void rt_thread_forget_regions(struct rt_thread *t);
 void rt_threads_forget_regions(void); /* of all threads */
+void rt_thread_set_quick(struct rt_thread *t); /* the caller's, after a change of rseq or clock */
 bool rt_thread_is_dead(int32_t pid, int32_t tid);
+
+/* ---- clocks (clock.c) ---- */
+
+void rt_clock_ask(struct rt_thread *t); /* the calling thread's clock, from the kernel */
+void rt_clock_set(struct rt_thread *t, enum rt_clock clock);
+/* Before and after a thread makes a system call (two arguments of it) that may change its clock. */
+void rt_clock_before(long call, long a, long b);
+void rt_clock_after(long call, long a, long b, long result);
+/* ring_set_producer.now for threads that may not read the TSC */
+uint64_t rt_clock_monotonic(const struct ring_set_producer *set);
+uint64_t rt_clock_as_tsc(const struct ring_set_producer *set);
 
 /* ---- rings (rings.c) ---- */
 
@@ -118,6 +137,7 @@ struct rt_area {
  * reachable by writers. */
 struct rt_set {
 	const struct ring_set_producer *p; /* owned */
+	const struct ring_set_producer *called; /* owned; the same for RT_CLOCK_CALL; NULL: none */
 	uint32_t contexts, perf_count;
 	uint32_t ctx_bytes;
 	uint32_t kind;
@@ -307,7 +327,14 @@ void rt_control_wake(void);
 void rt_hooks_set(bool on); /* hooks.c; under the lock */
 void rt_control_run(void); /* the thread's body (control.c); returns when told to stop */
 
-enum rt_hook { RT_HOOK_VFORK, RT_HOOK_UNSHARE, RT_HOOK_SETNS, RT_HOOKS };
+enum rt_hook {
+	RT_HOOK_VFORK,
+	RT_HOOK_UNSHARE,
+	RT_HOOK_SETNS,
+	RT_HOOK_PRCTL,
+	RT_HOOK_SYSCALL,
+	RT_HOOKS
+};
 
 /* ---- the state ---- */
 
@@ -316,7 +343,8 @@ struct rt_state {
 	uint32_t *gen; /* in a MADV_WIPEONFORK page; 0 in a new child; CAS by whoever sees it */
 	struct rt_thread_chunk *chunks; /* grows at the head; CAS */
 	uint32_t home_gen; /* generation whose registry is sound: not so in a child of raw fork */
-	uint64_t (*clock)(void); /* CLOCK_MONOTONIC without a system call, or NULL */
+	/* CLOCK_MONOTONIC without a system call, or NULL */
+	uint64_t (*clock)(const struct ring_set_producer *set);
 	uint32_t last_gen; /* fetch_add by fork detectors */
 	uint32_t nobody; /* threads in fire() that got no slot; atomic */
 	uint64_t cgroup; /* inode of the process's cgroup; the control thread stores */

@@ -46,6 +46,11 @@ void rt_threads_forget_regions(void)
 			rt_thread_forget_regions(&c->threads[i]);
 }
 
+void rt_thread_set_quick(struct rt_thread *t)
+{
+	rt_quick.rseq = t->rseq && t->clock == RT_CLOCK_TSC ? t->rseq : &no_rseq;
+}
+
 bool rt_thread_is_dead(int32_t pid, int32_t tid)
 {
 	return SYS(tgkill, pid, tid, 0) == -3 /* ESRCH */;
@@ -150,7 +155,8 @@ struct rt_thread *rt_thread_new(void)
 	t->busy = 0;
 	forget_solo(t);
 	t->rseq = register_rseq(t);
-	rt_quick.rseq = t->rseq ? t->rseq : &no_rseq;
+	rt_clock_ask(t);
+	rt_thread_set_quick(t);
 	store_relaxed(t->region, 0);
 	compiler_barrier();
 	rt_quick.region = t->region;

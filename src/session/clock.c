@@ -108,7 +108,9 @@ void clock_init(struct cairn_host *h)
 	if (h->tsc_hz < 1000000) { /* stands still, whatever it claims */
 		h->clock = CAIRN_CLOCK_MONOTONIC;
 		clock_now(h->clock, &h->clock_begin);
+		return;
 	}
+	rate_init(h);
 }
 
 /* The boot id as bytes: clocks of one boot are the same clock. */

@@ -130,6 +130,7 @@ uint64_t consume_step(struct cairn_host *h, uint64_t now)
 {
 	uint64_t wait = UINT64_MAX;
 
+	rate_follow(h, now);
 	for (size_t i = 0; i < h->nsessions; i++) {
 		struct session *s = h->sessions[i];
 		uint64_t w;

@@ -103,8 +103,6 @@ static int on_hello(struct conn *c, const struct msg_view *m)
 		return decline(c, NULL);
 	if (c->hello.ring_layout != CAIRN_RING_LAYOUT)
 		return decline(c, "its libcairn-rt is of another version");
-	if (c->hello.flags & CAIRN_HELLO_NO_TSC && c->host->clock == CAIRN_CLOCK_TSC)
-		return decline(c, "it may not read the time stamp counter");
 	if (!c->synced) {
 		c->synced = true;
 		c->host->nprograms++;

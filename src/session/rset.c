@@ -77,6 +77,9 @@ static int rset_add(struct session *s, unsigned channel, struct ringset *rs,
 	r->number = s->host->next_ringset++;
 	r->key = *key;
 	r->rs = rs;
+	rate_follow(s->host, now_ns(CLOCK_MONOTONIC));
+	if (s->host->clock == CAIRN_CLOCK_TSC)
+		ringset_set_rate(rs, &s->host->line.rate);
 	*ret = r;
 	return 0;
 }

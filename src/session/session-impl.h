@@ -447,6 +447,20 @@ uint64_t clock_cycles(enum cairn_clock kind);
 void clock_describe(
 	const struct cairn_host *h, const struct clock_point *begin, struct ctf_clock *ret);
 
+/* rate.c: the TSC for those who may not read it */
+struct clock_line_point {
+	uint64_t raw_ns, cycles;
+};
+struct clock_line {
+	struct clock_line_point first;
+	struct cairn_rate rate; /* in force */
+	uint64_t due_ns; /* of the next look; CLOCK_MONOTONIC */
+};
+void rate_init(struct cairn_host *h); /* the host's tsc_hz is known; not if it has another clock */
+void rate_follow(struct cairn_host *h, uint64_t now); /* if it is due: looks, tells all rings */
+uint64_t rate_at(const struct cairn_rate *r, uint64_t raw_ns);
+void rate_next(struct clock_line *l, const struct clock_line_point *now);
+
 /* proc.c: what a program is, for the trace */
 struct process_facts; /* raw text from /proc, read while the program surely lives */
 struct process_facts *process_facts_read(pid_t pid);
@@ -481,6 +495,7 @@ struct cairn_host {
 	enum cairn_clock clock; /* of all rings here */
 	uint64_t tsc_hz; /* first guess; 0: CLOCK_MONOTONIC */
 	struct clock_point clock_begin;
+	struct clock_line line; /* if clock is the TSC */
 	bool accept_paused; /* out of descriptors */
 	uint64_t accept_again_ns;
 	uint64_t next_look_ns;

@@ -14,7 +14,6 @@
 
 #include "base/atomic.h"
 #include <cairn/trace.h>
-#include <time.h>
 
 /* Exported: everything else is hidden (-fvisibility=hidden). */
 #define WRAPPER __attribute__((visibility("default")))
@@ -48,12 +47,6 @@ static inline void *wrap_real(struct wrap_real *real)
 	return __builtin_expect(f != NULL, 1) ? f : wrap_find_early(real);
 }
 
-static inline uint64_t wrap_now_ns(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail */
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
+uint64_t wrap_now_ns(void); /* CLOCK_MONOTONIC (clock.c) */
 
 #endif

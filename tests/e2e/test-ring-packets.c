@@ -12,7 +12,7 @@
 
 static uint64_t fake_time = 1ull << 53;
 
-static uint64_t fake_now(void)
+static uint64_t fake_now(const struct ring_set_producer *set)
 {
 	return fake_time;
 }
@@ -110,7 +110,7 @@ static void fill_and_take(struct writer *w, enum cairn_ring_mode mode)
 	CHECK_INT(ringset_create(&cfg, &s), 0);
 	set = map_producer(s);
 	set->now = fake_now;
-	fake_time += monotonic_now(); /* later than the rings' beginning */
+	fake_time += monotonic_now(set); /* later than the rings' beginning */
 	for (uint32_t n = 0; n < RECORDS; n++) {
 		uint32_t body[5] = {n, ~n, n};
 

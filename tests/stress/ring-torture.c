@@ -377,13 +377,13 @@ static void run(const struct torture *t, double part)
 	CHECK(set_p);
 	for (uint32_t i = 0; i < WRITERS; i++)
 		pids[i] = spawn(i, &n);
-	deadline_ns = monotonic_now() + (uint64_t)(part * 1e9);
-	while (monotonic_now() < deadline_ns && test_failures < 20) {
+	deadline_ns = monotonic_now(NULL) + (uint64_t)(part * 1e9);
+	while (monotonic_now(NULL) < deadline_ns && test_failures < 20) {
 		for (uint32_t i = 0; i < set_p->nrings; i++)
 			read_ring(i);
-		if (monotonic_now() > next_kill && n + 2 < STREAMS) {
+		if (monotonic_now(NULL) > next_kill && n + 2 < STREAMS) {
 			kill_one(pids, &n);
-			next_kill = monotonic_now() + random64() % 2000000;
+			next_kill = monotonic_now(NULL) + random64() % 2000000;
 		}
 	}
 	ringset_close(set_c);

@@ -15,7 +15,7 @@ static inline struct rseq *thread_rseq(void)
 			   : NULL;
 }
 
-static inline uint64_t monotonic_now(void)
+static inline uint64_t monotonic_now(const struct ring_set_producer *set)
 {
 	struct timespec t;
 

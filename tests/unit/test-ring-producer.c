@@ -12,7 +12,7 @@
 
 static uint64_t fake_time;
 
-static uint64_t fake_now(void)
+static uint64_t fake_now(const struct ring_set_producer *set)
 {
 	return fake_time;
 }

@@ -26,7 +26,7 @@ static struct {
 } one;
 static void (*in_clock)(void); /* called once by the clock */
 
-static uint64_t test_clock(void)
+static uint64_t test_clock(const struct ring_set_producer *set)
 {
 	struct timespec ts;
 	void (*call)(void) = __atomic_exchange_n(&in_clock, NULL, __ATOMIC_RELAXED);
