@@ -21,7 +21,7 @@
  *	form 2 extended	 12 bytes	 form:2 id:30 | time:64
  *	form 3 block	 24 bytes	 form:2 id:30 | time:64 | pad:32 | count:64
  *
- * Ids 0..1023 fit the short forms. Dense is allowed only if pend_pos == pos and
+ * Ids 0..1023 fit the short forms. Dense is allowed only if pend_pos (count) says pos and
  * T - ts_upper < 2^20, sparse only if < 2^52 and T did not step back. A block header begins each
  * block of an overwrite ring (and of no other): `pad` is the number of unused bytes at the end of
  * the block before it, `count` the number of records published in this ring before this one.
@@ -168,9 +168,9 @@ struct cairn_ring_ctl {
 	/* Written by producers inside a section, read by the consumer and other producers. */
 	uint64_t pos; /* all below it is published */
 	uint64_t ts_upper; /* at least every published time */
-	uint64_t pend_pos; /* the new pos; stored before ts_upper, both before pos */
+	uint64_t pend_pos; /* discard: the new pos; stored before ts_upper, both before pos */
 	uint64_t reserved;
-	uint64_t count; /* overwrite: (records published << 24) + the new pos */
+	uint64_t count; /* overwrite: (records published << 24) + the new pos; stored likewise */
 	uint64_t pad0[11];
 	/* Written by the consumer, read by producers. */
 	uint64_t read_pos; /* all below it may be reused (discard and blocking modes) */

@@ -7,7 +7,8 @@
  * looked up inside the section. So is the target: who replaces a target and then restarts all
  * sections (membarrier) knows that nobody uses the old one. What does not succeed here is no loss:
  * the caller goes on with ring_append(), which says why, restarts, and begins the blocks of
- * overwrite rings.
+ * overwrite rings. Whether the set is closed is left to it, too: who writes on into a closed set
+ * comes to the end of a block, or of what is free, and so to ring_append().
  *
  * What must hold between the stores is said in producer-section.h; it is the same here.
  *
@@ -60,9 +61,6 @@ _Static_assert(sizeof(struct ring_producer) == 32, "QUICK_BEGIN shifts by 5");
 	"movl %c[o_cpu](%%rdx), %%eax\n\t" \
 	"cmpl %c[o_active](%[at]), %%eax\n\t" \
 	"jae %l[again]\n\t" \
-	"movq %c[o_closed](%[at]), %%rdx\n\t" \
-	"cmpl $0, (%%rdx)\n\t" \
-	"jne %l[again]\n\t" \
 	"shlq $5, %%rax\n\t" \
 	"cmpl %[overwrite], %c[o_mode](%[at])\n\t" \
 	"leaq %c[o_rings](%[at], %%rax), %[at]\n\t" \
@@ -78,7 +76,8 @@ _Static_assert(sizeof(struct ring_producer) == 32, "QUICK_BEGIN shifts by 5");
 	"cmpq %%rax, %c[o_mask](%[at])\n\t" \
 	"jb %l[again]\n\t"
 
-/* Neither the first record of a block, nor beyond its end, nor after one that was not committed. */
+/* Neither the first record of a block, nor beyond its end, nor after one that was not committed:
+ * ts_upper is the time of the last. */
 #define QUICK_BLOCK \
 	"movq %c[o_block](%[at]), %%rax\n\t" \
 	"andq %%rcx, %%rax\n\t" \
@@ -91,18 +90,24 @@ _Static_assert(sizeof(struct ring_producer) == 32, "QUICK_BEGIN shifts by 5");
 	"shll $8, %%eax\n\t" \
 	"jnz %l[again]\n\t"
 
-/* A dense header and the first four bytes; else goes on at label 14 or 16, forwards or backwards.
- * 8(at) is where the rest goes. */
-#define QUICK_DENSE(f) \
+/* Where the record goes, and T. */
+#define QUICK_CLOCK \
 	"movq %c[o_mask](%[at]), %%rax\n\t" \
 	"andq %%rcx, %%rax\n\t" \
 	"movq %c[o_data](%[at]), %[at]\n\t" \
 	"addq %%rax, %[at]\n\t" \
 	"rdtsc\n\t" \
 	"shlq $32, %%rdx\n\t" \
-	"orq %%rdx, %%rax\n\t" \
-	"cmpq %%rcx, %c[o_ppos](%[ctl])\n\t" \
-	"jne 16" f "\n\t" \
+	"orq %%rdx, %%rax\n\t"
+
+/* Else the last writer did not commit. */
+#define QUICK_COMMITTED \
+	SECTION_BY_PEND_POS \
+	"jne 16f\n\t"
+
+/* A dense header and the first four bytes; else goes on at label 14, forwards or backwards. 8(at)
+ * is where the rest goes. */
+#define QUICK_DENSE(f) \
 	"movq %%rax, %%rdx\n\t" \
 	"subq %c[o_upper](%[ctl]), %%rdx\n\t" \
 	"cmpq $0x100000, %%rdx\n\t" \
@@ -142,19 +147,23 @@ _Static_assert(sizeof(struct ring_producer) == 32, "QUICK_BEGIN shifts by 5");
 	"movl %%edx, 12(%[at])\n\t" \
 	"addq $8, %[at]\n\t" \
 	"leaq 16(%%rcx, %[len]), %%rcx\n" \
-	"17:\n\t" QUICK_TIMES "cmpq $0, %c[o_count](%[ctl])\n\t" \
-	"je 18f\n\t" QUICK_COUNT_UP "18:\n\t" QUICK_COPY_FIRST "ja 20f\n\t" \
+	"17:\n\t" \
+	"cmpq $0, %c[o_count](%[ctl])\n\t" \
+	"je 18f\n\t" QUICK_COUNT_UP "18:\n\t" QUICK_PEND_POS SECTION_TIME QUICK_COPY_FIRST \
+	"ja 20f\n\t" \
 	"jmp 21f\n"
 
-#define QUICK_TIMES \
-	"movq %%rcx, %c[o_ppos](%[ctl])\n\t" \
-	"movq %%rax, %c[o_upper](%[ctl])\n\t"
+#define QUICK_PEND_POS "movq %%rcx, %c[o_ppos](%[ctl])\n\t"
 
 /* One record more, and the bytes from pos to the new one. */
 #define QUICK_COUNT_UP \
 	"movq %%rcx, %%rdx\n\t" \
 	"subq %c[o_pos](%[ctl]), %%rdx\n\t" \
 	"addq $0x1000000, %%rdx\n\t" \
+	"addq %%rdx, %c[o_count](%[ctl])\n\t"
+
+#define QUICK_COUNT_DENSE \
+	"leaq 0x1000008(%[len]), %%rdx\n\t" \
 	"addq %%rdx, %c[o_count](%[ctl])\n\t"
 
 /* The first word, also if there is nothing: there is room for it. Flags: whether there is more. */
@@ -164,21 +173,22 @@ _Static_assert(sizeof(struct ring_producer) == 32, "QUICK_BEGIN shifts by 5");
 	"cmpq $8, %[len]\n\t"
 
 #define QUICK_DISCARD \
-	QUICK_ROOM QUICK_DENSE("f") QUICK_TIMES QUICK_COPY_FIRST "ja 20f\n\t" \
-								 "jmp 21f\n"
+	QUICK_ROOM QUICK_CLOCK QUICK_COMMITTED QUICK_DENSE("f") \
+		QUICK_PEND_POS SECTION_TIME QUICK_COPY_FIRST "ja 20f\n\t" \
+							     "jmp 21f\n"
 
 /* Ends with the other words of all. */
 #define QUICK_OVERWRITE \
-	"31:\n\t" QUICK_BLOCK QUICK_DENSE("b") QUICK_TIMES QUICK_COUNT_UP QUICK_COPY_FIRST \
-		"jbe 21f\n" \
-		"20:\n\t" \
-		"movl $8, %%edx\n" \
-		"22:\n\t" \
-		"movq (%[rest], %%rdx), %%rax\n\t" \
-		"movq %%rax, 8(%[at], %%rdx)\n\t" \
-		"addq $8, %%rdx\n\t" \
-		"cmpq %[len], %%rdx\n\t" \
-		"jb 22b\n"
+	"31:\n\t" QUICK_BLOCK QUICK_CLOCK QUICK_DENSE("b") \
+		QUICK_COUNT_DENSE SECTION_TIME QUICK_COPY_FIRST "jbe 21f\n" \
+								"20:\n\t" \
+								"movl $8, %%edx\n" \
+								"22:\n\t" \
+								"movq (%[rest], %%rdx), %%rax\n\t" \
+								"movq %%rax, 8(%[at], %%rdx)\n\t" \
+								"addq $8, %%rdx\n\t" \
+								"cmpq %[len], %%rdx\n\t" \
+								"jb 22b\n"
 
 #define QUICK_COMMIT \
 	"21:\n\t" \

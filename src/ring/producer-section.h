@@ -6,10 +6,10 @@
  * store of `pos`, which publishes. So everything before it may be repeated or left
  * off at any instruction, and nothing after it is needed. What must hold in between:
  *
- *	pend_pos = newpos, then ts_upper = T (in this order), both before pos
- *	a short header only if pend_pos == pos: then ts_upper is the time of the last published record
+ *	discard: pend_pos = newpos, then ts_upper = T (in this order), both before pos
+ *	overwrite: likewise `count`, which says the new position, too
+ *	a short header only if that says pos: then ts_upper is the time of the last published record
  *	read_pos is loaded inside, after the CPU was checked (or was read inside, which is as good)
- *	overwrite: `count` before pos
  *
  * x86 keeps stores in order, and writers of one ring share a CPU, so no fence is needed. The model
  * of exactly this order, and of those that fail, is tests/model/ring-model.c.
@@ -89,12 +89,17 @@
 	"cmpq %%r11, %%rdx\n\t" \
 	"ja 15f\n\t"
 
+/* Whether the last writer committed: "equal" if so. */
+#define SECTION_BY_PEND_POS "cmpq %%rcx, %c[o_ppos](%[ctl])\n\t"
+#define SECTION_BY_COUNT \
+	"movl %c[o_count](%[ctl]), %%edx\n\t" \
+	"subl %%ecx, %%edx\n\t" \
+	"testl $0xffffff, %%edx\n\t"
+
 /* Dense, sparse or extended header; all go on at label 17. */
-#define SECTION_HEADER \
+#define SECTION_HEADER(is_committed) \
 	SECTION_ADDRESS("%%rcx") \
-	"movq %[id], %%r10\n\t" \
-	"cmpq %%rcx, %c[o_ppos](%[ctl])\n\t" \
-	"jne 16f\n\t" \
+	"movq %[id], %%r10\n\t" is_committed "jne 16f\n\t" \
 	"cmpq $4096, %%r10\n\t" \
 	"jae 16f\n\t" \
 	"movq %%rax, %%rdx\n\t" \
@@ -168,15 +173,15 @@
 					"addq $24, %%r9\n\t" \
 					"leaq 24(%%r8, %[len]), %%r8\n"
 
-#define SECTION_TIMES \
+#define SECTION_PEND_POS \
 	"17:\n\t" \
-	"movq %%r8, %c[o_ppos](%[ctl])\n\t" \
-	"movq %%rax, %c[o_upper](%[ctl])\n\t"
+	"movq %%r8, %c[o_ppos](%[ctl])\n\t"
 
 #define SECTION_COUNT_UP \
-	SECTION_COUNT("%%rdx", "%%edx") \
-	"leaq 0x1000000(%%rdx, %%r8), %%rdx\n\t" \
-	"movq %%rdx, %c[o_count](%[ctl])\n\t"
+	"17:\n\t" SECTION_COUNT("%%rdx", "%%edx") "leaq 0x1000000(%%rdx, %%r8), %%rdx\n\t" \
+						  "movq %%rdx, %c[o_count](%[ctl])\n\t"
+
+#define SECTION_TIME "movq %%rax, %c[o_upper](%[ctl])\n\t"
 
 /* Copies in words. */
 #define SECTION_COPY \
@@ -207,11 +212,12 @@
 		SECTION_ABORT
 
 #define SECTION_DISCARD(clock) \
-	SECTION_BEGIN SECTION_ROOM clock SECTION_HEADER SECTION_TIMES SECTION_COPY SECTION_COMMIT
+	SECTION_BEGIN SECTION_ROOM clock SECTION_HEADER(SECTION_BY_PEND_POS) \
+	SECTION_PEND_POS SECTION_TIME SECTION_COPY SECTION_COMMIT
 
 #define SECTION_OVERWRITE(clock) \
-	SECTION_BEGIN clock SECTION_BLOCK_CHECK SECTION_HEADER SECTION_HEADER_BLOCK SECTION_TIMES \
-		SECTION_COUNT_UP SECTION_COPY SECTION_COMMIT
+	SECTION_BEGIN clock SECTION_BLOCK_CHECK SECTION_HEADER(SECTION_BY_COUNT) \
+	SECTION_HEADER_BLOCK SECTION_COUNT_UP SECTION_TIME SECTION_COPY SECTION_COMMIT
 
 #define SECTION_OFFSETS \
 	[o_cs] "i"(offsetof(struct rseq, rseq_cs)), [o_cpu] "i"(offsetof(struct rseq, cpu_id)), \

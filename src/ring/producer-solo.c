@@ -47,6 +47,14 @@ static uint64_t count_before(const struct cairn_ring_ctl *ctl, uint64_t pos)
 	return rest ? count - rest - COUNT_ONE : count; /* whoever stored it did not commit */
 }
 
+/* Did the last writer commit? Then ts_upper is the time of the last record. */
+static bool is_committed(const struct cairn_ring_ctl *ctl, uint64_t pos, bool overwrite)
+{
+	if (overwrite)
+		return ((load_relaxed(&ctl->count) - pos) & (COUNT_ONE - 1)) == 0;
+	return load_relaxed(&ctl->pend_pos) == pos;
+}
+
 /* Writes a block header at the next block's start. Returns the position after it. */
 static uint64_t begin_block(
 	const struct ring_producer *ring, uint64_t pos, uint64_t ts, uint32_t id)
@@ -74,7 +82,7 @@ static uint64_t begin_record(
 	uint8_t *at = ring->data + (pos & ring->mask);
 	uint64_t since = ts - load_relaxed(&ctl->ts_upper);
 
-	if (extended || id >= 1024 || load_relaxed(&ctl->pend_pos) != pos || since >= SPARSE_SPAN) {
+	if (extended || id >= 1024 || since >= SPARSE_SPAN) {
 		put32(at, id << 2 | 2);
 		put64(at + 4, ts);
 		return pos + 12;
@@ -115,12 +123,14 @@ static enum ring_result append(const struct ring_set_producer *set,
 	if (overwrite && (in_block == 0 || in_block + 11 + len > ring->block_mask))
 		start = begin_block(ring, pos, ts, id);
 	else
-		start = begin_record(ring, pos, ts, id, stepped);
+		start = begin_record(
+			ring, pos, ts, id, stepped || !is_committed(ctl, pos, overwrite));
 	newpos = start + len;
-	store_relaxed(&ctl->pend_pos, newpos);
-	store_release(&ctl->ts_upper, ts); /* own thread only: no pair */
 	if (overwrite)
 		store_relaxed(&ctl->count, count_before(ctl, pos) + COUNT_ONE + newpos);
+	else
+		store_relaxed(&ctl->pend_pos, newpos);
+	store_release(&ctl->ts_upper, ts); /* own thread only: no pair */
 	copy_words(ring->data + (start & ring->mask), body, len);
 	store_release(&ctl->pos, newpos); /* pairs with [commit] in consumer.c */
 	if (stepped)

@@ -438,19 +438,32 @@ static inline __attribute__((always_inline)) uintptr_t stack_pointer(void)
 #endif
 }
 
+/* The same number in a register of 64 bits, and in no other from here on. */
+static inline __attribute__((always_inline)) uint64_t widen(uint32_t n)
+{
+#if defined(__x86_64__)
+	uint64_t wide;
+
+	__asm__("movl %1, %k0" : "=&r"(wide) : "r"(n));
+	return wide;
+#else
+	return n;
+#endif
+}
+
 /* The fast path is one comparison after the other, with no call but to fire_slowly() at its end: it
  * needs no register that would have to be saved. `active` stays as it is: sinks and rings are only
  * used in a section that grace periods restart. (A payload that is NULL is of a size that no target
  * takes.) */
 void rt_fire(struct cairn_slot *slot, void *payload, uint32_t size, const void *ip)
 {
-	uint64_t len = size;
+	uint64_t len = widen(size);
 	/* two stores that are mostly for nothing are better than two registers */
 	struct cairn_slot *volatile kept_slot = slot;
 	const void *volatile kept_ip = ip;
 
-	__asm__("" : "+r"(len)); /* one register for both */
-	if (likely(load_relaxed(rt_quick.region) == stack_pointer() >> RT_REGION_SHIFT)) {
+	/* a plain load, which takes no instruction of its own */
+	if (likely(*rt_quick.region == stack_pointer() >> RT_REGION_SHIFT)) {
 		/* pairs with [sinks] in apply.c */
 		struct ring_quick record = {(const struct ring_target *const *)&slot->sinks,
 			&rt_quick.rseq, &rt_quick.tid, payload, len};

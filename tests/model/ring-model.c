@@ -130,7 +130,6 @@ enum {
 	HEADER,
 	PEND,
 	UPPER,
-	COUNT,
 	BODY,
 	COMMIT,
 	LATE,
@@ -141,6 +140,11 @@ static uint8_t count_below(const struct state *s, int pos)
 	bool mismatch = s->count_low != pos % LOW && !v->count_uncorrected;
 
 	return (uint8_t)(s->count - mismatch);
+}
+
+static bool is_committed(const struct state *s)
+{
+	return v->overwrite ? s->count_low == s->pos % LOW : s->pend_pos == s->pos;
 }
 
 /* All loads; false: no room, or nothing to do but to lose the record. */
@@ -156,7 +160,7 @@ static bool section_loads(struct state *s, struct writer *w, int index)
 		w->ts = s->now;
 	if (w->ts < s->upper && !v->no_max)
 		w->ts = s->upper;
-	short_allowed = (v->no_pend_check || s->pend_pos == pos) && w->ts - s->upper < DENSE;
+	short_allowed = (v->no_pend_check || is_committed(s)) && w->ts - s->upper < DENSE;
 	w->form = short_allowed ? 0 : 2;
 	if (v->overwrite && (in_block == 0 || in_block + len > BLOCK)) {
 		w->start = (uint8_t)(pos + (BLOCK - in_block) % BLOCK);
@@ -221,10 +225,14 @@ static void store_body(struct state *s, struct writer *w, int index)
 /* PEND and UPPER, in their order or in the wrong one. */
 static void store_pend(struct state *s, const struct writer *w, bool first)
 {
-	if (first != v->ts_before_pos)
+	if (first == v->ts_before_pos) {
+		if (!v->upper_after_commit)
+			store_upper(s, w);
+	} else if (!v->overwrite) {
 		s->pend_pos = w->newpos;
-	else if (!v->upper_after_commit)
-		store_upper(s, w);
+	} else if (!v->count_after_commit) {
+		store_count(s, w);
+	}
 }
 
 /* Writer `index` goes on from outside: with the monotonic clock it reads the time first. */
@@ -255,15 +263,7 @@ static void writer_step(struct state *s)
 			(uint8_t)(w->form << 4 | (w->start - w->pos)), count_below(s, w->pos));
 		break;
 	case PEND:
-	case UPPER:
-		store_pend(s, w, w->pc == PEND);
-		if (w->pc == UPPER && !v->overwrite)
-			w->pc = COUNT; /* no such step */
-		break;
-	case COUNT:
-		if (!v->count_after_commit)
-			store_count(s, w);
-		break;
+	case UPPER: store_pend(s, w, w->pc == PEND); break;
 	case BODY:
 		if (v->body_after_commit)
 			break;
