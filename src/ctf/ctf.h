@@ -25,6 +25,9 @@
 
 /* ---- descriptions (desc.c): what processes send is checked here and nowhere else ---- */
 
+/* Of one event: programs have at most CAIRN_MAX_FIELDS, the kernel may have more. */
+#define CTF_MAX_FIELDS 64
+
 struct ctf_field {
 	const struct cairn_field *f; /* borrowed from the description's bytes */
 	const char *name; /* as written; borrowed */
@@ -35,7 +38,7 @@ struct ctf_field {
 struct ctf_desc {
 	const struct cairn_desc *d; /* borrowed */
 	const char *provider, *event, *format, *file, *function; /* borrowed; format may be NULL */
-	struct ctf_field fields[CAIRN_MAX_FIELDS];
+	struct ctf_field fields[CTF_MAX_FIELDS];
 };
 
 /* Longest of each name, in bytes; descriptions with longer ones are refused. */
@@ -56,7 +59,7 @@ void ctf_desc_key(const struct ctf_desc *desc, struct buf *key);
 /* Makes descriptions (state dump, tests). Fields may be followed by ctf_make_label(s). */
 struct ctf_maker {
 	struct cairn_desc d;
-	struct cairn_field fields[CAIRN_MAX_FIELDS];
+	struct cairn_field fields[CTF_MAX_FIELDS];
 	struct buf values, names; /* owned */
 };
 void ctf_make(struct ctf_maker *m, const char *provider, const char *event, int loglevel,
@@ -72,7 +75,7 @@ int ctf_make_done(struct ctf_maker *m, struct buf *out);
 /* Names of the fields in the trace: identifiers made from expressions ("p->len" is p_len), no two
  * alike (numbered from 2), without the leading '_' that metadata text adds to each. */
 struct ctf_names {
-	char name[CAIRN_MAX_FIELDS][CTF_NAME_MAX + 16];
+	char name[CTF_MAX_FIELDS][CTF_NAME_MAX + 16];
 };
 void ctf_field_names(const struct ctf_desc *desc, struct ctf_names *ret);
 
@@ -85,6 +88,7 @@ struct ctf_facts { /* strings are copied; NULL ones are left out */
 	const char *command; /* as typed; recorded command or record's own arguments */
 	const char *created; /* ISO 8601 with zone */
 	const char *tracer_version; /* "0.1.0" */
+	const char *domain; /* NULL: "ust" */
 };
 
 struct ctf_clock {
@@ -99,6 +103,8 @@ struct ctf_clock {
 enum ctf_stream_kind {
 	CTF_STREAM_EVENTS = 0, /* the packets of rings of one channel */
 	CTF_STREAM_STATE = 1, /* the state dump: no contexts, no cpu; events added by itself */
+	CTF_STREAM_KERNEL = 2, /* a CPU's kernel events: contexts as struct ctf_kernel_context. One
+				* event may be there in several forms, which share their name */
 };
 
 struct ctf_stream {
@@ -108,6 +114,12 @@ struct ctf_stream {
 	uint32_t perf_count; /* at most CAIRN_CTX_PERF_MAX */
 	const struct cairn_perf_ctx *perf; /* copied */
 };
+
+/* The contexts of a kernel stream's records, packed. */
+struct ctf_kernel_context {
+	int32_t tid;
+	uint8_t common_flags, common_preempt_count;
+} __attribute__((packed));
 
 struct ctf_trace; /* opaque */
 

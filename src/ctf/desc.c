@@ -184,7 +184,7 @@ static int check_head(const struct cairn_desc *d, size_t len, struct error *e)
 		return bad(e, "unknown log level");
 	if (d->flags & ~CAIRN_DESC_LOG)
 		return bad(e, "unknown flags");
-	if (d->nfields > CAIRN_MAX_FIELDS)
+	if (d->nfields > CTF_MAX_FIELDS)
 		return bad(e, "too many fields");
 	if (len - sizeof(*d) <
 		d->nfields * sizeof(struct cairn_field) + d->nlabels * sizeof(int64_t))

@@ -25,7 +25,7 @@ void ctf_make(struct ctf_maker *m, const char *provider, const char *event, int 
 void ctf_make_field(struct ctf_maker *m, const char *name, enum cairn_kind kind,
 	enum cairn_form form, unsigned width, unsigned count, unsigned flags)
 {
-	if (m->d.nfields >= CAIRN_MAX_FIELDS) {
+	if (m->d.nfields >= CTF_MAX_FIELDS) {
 		m->names.err = m->names.err ? m->names.err : -EINVAL;
 		return;
 	}

@@ -106,6 +106,10 @@ static void write_begin(const struct ctf_trace *t, struct buf *out)
 static void write_contexts(const struct stream *s, struct buf *out)
 {
 	buf_str(out, "\tevent.context := struct {\n");
+	for (size_t i = 0; s->kind == CTF_STREAM_KERNEL && i < ARRAY_SIZE(kernel_context_types);
+		i++)
+		buf_printf(out, "\t\t%s _%s;\n", kernel_context_types[i].tsdl,
+			kernel_context_types[i].name);
 	for (unsigned i = 0; i < CAIRN_CTX_PERF; i++)
 		if (s->contexts & 1u << i)
 			buf_printf(out, "\t\t%s _%s%s;\n", context_types[i].tsdl,
@@ -155,11 +159,11 @@ static void write_stream(const struct ctf_trace *t, uint32_t id, struct buf *out
 			t->clock.name, clocked[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(plain); i++)
 		buf_printf(out, "\t\tuint64_t %s;\n", plain[i]);
-	if (s->kind == CTF_STREAM_EVENTS)
+	if (s->kind != CTF_STREAM_STATE)
 		buf_str(out, "\t\tuint32_t cpu_id;\n");
 	buf_str(out, "\t};\n");
 	write_event_header(out, t->clock.name);
-	if (s->contexts || s->perf_count)
+	if (s->contexts || s->perf_count || s->kind == CTF_STREAM_KERNEL)
 		write_contexts(s, out);
 	buf_str(out, "};\n\n");
 }
@@ -228,14 +232,17 @@ static void write_event(const struct ctf_trace *t, const struct event *e, const 
 {
 	AUTO(buf) struct buf uri = {0};
 
+	bool kernel = t->streams[e->stream].kind == CTF_STREAM_KERNEL; /* it has no log levels */
+
 	event_uri(d, &uri);
 	if (uri.err)
 		out->err = uri.err;
 	buf_str(out, "event {\n\tname = ");
 	add_quoted(out, e->name);
-	buf_printf(out, ";\n\tid = %u;\n\tstream_id = %u;\n\tloglevel = %u;\n", e->id, e->stream,
-		d->d->loglevel);
-	if (!uri.err) {
+	buf_printf(out, ";\n\tid = %u;\n\tstream_id = %u;\n", e->id, e->stream);
+	if (!kernel)
+		buf_printf(out, "\tloglevel = %u;\n", d->d->loglevel);
+	if (!kernel && !uri.err) {
 		buf_str(out, "\tmodel.emf.uri = ");
 		add_quoted(out, uri.data);
 		buf_str(out, ";\n");

@@ -110,7 +110,7 @@ static void write_packet_context(const struct stream *s, struct buf *out)
 	add_member(out, ",", "packet_size", 64, 8, "packet-total-length");
 	add_member(out, ",", "events_discarded", 64, 8, "discarded-event-record-counter-snapshot");
 	add_member(out, ",", "packet_seq_num", 64, 8, "packet-sequence-number");
-	if (s->kind == CTF_STREAM_EVENTS)
+	if (s->kind != CTF_STREAM_STATE)
 		add_member(out, ",", "cpu_id", 32, 8, NULL);
 	buf_str(out, "]}");
 }
@@ -169,6 +169,12 @@ static void write_contexts(const struct stream *s, struct buf *out)
 	buf_str(out,
 		",\"event-record-common-context-field-class\":{\"type\":\"structure\","
 		"\"member-classes\":[");
+	for (size_t i = 0; s->kind == CTF_STREAM_KERNEL && i < ARRAY_SIZE(kernel_context_types);
+		i++) {
+		buf_str(out, sep);
+		write_context(&kernel_context_types[i], out);
+		sep = ",";
+	}
 	for (unsigned i = 0; i < CAIRN_CTX_PERF; i++) {
 		if (!(s->contexts & 1u << i))
 			continue;
@@ -192,7 +198,7 @@ static void write_stream(const struct ctf_trace *t, uint32_t id, struct buf *out
 	add_json(out, t->clock.name);
 	write_packet_context(s, out);
 	write_event_header(out);
-	if (s->contexts || s->perf_count)
+	if (s->contexts || s->perf_count || s->kind == CTF_STREAM_KERNEL)
 		write_contexts(s, out);
 	close_fragment(out);
 }
@@ -322,11 +328,15 @@ static void write_event(const struct ctf_trace *t, const struct event *e, const 
 	open_fragment(out, "event-record-class");
 	buf_printf(out, ",\"id\":%u,\"data-stream-class-id\":%u,\"name\":", e->id, e->stream);
 	add_json(out, e->name);
-	buf_printf(out,
-		",\"attributes\":{\"babeltrace.org,2020\":{\"log-level\":\"%s\",\"emf-uri\":",
-		loglevels[d->d->loglevel]);
-	add_json(out, uri.data);
-	buf_str(out, "}},\"payload-field-class\":{\"type\":\"structure\",\"member-classes\":[");
+	if (t->streams[e->stream].kind != CTF_STREAM_KERNEL) { /* which has no log levels */
+		buf_printf(out,
+			",\"attributes\":{\"babeltrace.org,2020\":{\"log-level\":\"%s\","
+			"\"emf-uri\":",
+			loglevels[d->d->loglevel]);
+		add_json(out, uri.data);
+		buf_str(out, "}}");
+	}
+	buf_str(out, ",\"payload-field-class\":{\"type\":\"structure\",\"member-classes\":[");
 	write_fields(out, d, names);
 	buf_str(out, "]}");
 	close_fragment(out);

@@ -21,6 +21,12 @@ const struct context_type context_types[CAIRN_CTX_PERF] = {
 	[CAIRN_CTX_IP] = {"ip", "hex64_t", 64, false, true},
 };
 
+const struct context_type kernel_context_types[3] = {
+	{"tid", "int32_t", 32, true, false},
+	{"common_flags", "hex8_t", 8, false, true},
+	{"common_preempt_count", "uint8_t", 8, false, false},
+};
+
 const struct sched_class sched_classes[7] = {{"SCHED_OTHER", 0}, {"SCHED_FIFO", 1}, {"SCHED_RR", 2},
 	{"SCHED_BATCH", 3}, {"SCHED_IDLE", 5}, {"SCHED_DEADLINE", 6}, {"SCHED_EXT", 7}};
 

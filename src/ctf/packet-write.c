@@ -75,7 +75,7 @@ static void frame(
 
 void ctf_frame(const struct ctf_trace *t, const struct ctf_packet *p, struct ctf_frame *ret)
 {
-	bool has_cpu = p->stream < t->nstreams && t->streams[p->stream].kind == CTF_STREAM_EVENTS;
+	bool has_cpu = p->stream < t->nstreams && t->streams[p->stream].kind != CTF_STREAM_STATE;
 
 	frame(t->uuid, has_cpu, p, ret);
 }

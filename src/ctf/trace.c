@@ -43,7 +43,7 @@ static int add_facts(struct ctf_trace *t, const struct ctf_facts *f)
 {
 	const struct fact all[] = {
 		{"hostname", f->hostname},
-		{"domain", "ust"},
+		{"domain", f->domain ? f->domain : "ust"},
 		{"sysname", "Linux"},
 		{"kernel_release", f->kernel_release},
 		{"kernel_version", f->kernel_version},
@@ -181,7 +181,7 @@ static int name_event(
 	count = (uintptr_t)map_get(&t->by_name, key.data, key.len) + 1;
 	if (map_put(&t->by_name, key.data, key.len, (void *)count) < 0)
 		return -ENOMEM;
-	ret->conflict = count > 1 && !d->format;
+	ret->conflict = count > 1 && !d->format && t->streams[stream].kind != CTF_STREAM_KERNEL;
 	if (ret->conflict)
 		buf_printf(&name, "~%lu", (unsigned long)count);
 	ret->name = name.err ? NULL : arena_strndup(&t->arena, name.data, name.len);
@@ -237,7 +237,8 @@ int ctf_trace_add_event(struct ctf_trace *t, uint32_t stream, const void *desc, 
 	if (found) {
 		ret->id = t->events[found - 1].id;
 		ret->name = t->events[found - 1].name;
-		ret->conflict = strchr(ret->name, '~') != NULL && !d.format;
+		ret->conflict = strchr(ret->name, '~') != NULL && !d.format &&
+			t->streams[stream].kind != CTF_STREAM_KERNEL;
 		return 0;
 	}
 	if (t->nevents >= EVENTS_MAX)

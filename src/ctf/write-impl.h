@@ -47,6 +47,9 @@ struct context_type {
 };
 extern const struct context_type context_types[CAIRN_CTX_PERF];
 
+/* Those of kernel streams, in the order of struct ctf_kernel_context. */
+extern const struct context_type kernel_context_types[3];
+
 /* Labels of enum cairn_ctx SCHED. */
 struct sched_class {
 	const char *name;

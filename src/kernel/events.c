@@ -1,0 +1,151 @@
+/* The events of tracefs: which there are, their formats, switches and filters. */
+#include "kernel/tracefs.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* "system:name" of the pattern; without a colon either of both. */
+static bool matches(const char *pattern, const char *system, const char *name)
+{
+	const char *colon = strchr(pattern, ':');
+	char first[256];
+
+	if (!colon)
+		return glob_match(pattern, system) || glob_match(pattern, name);
+	if ((size_t)(colon - pattern) >= sizeof(first))
+		return false;
+	memcpy(first, pattern, (size_t)(colon - pattern));
+	first[colon - pattern] = 0;
+	return glob_match(first, system) && glob_match(colon + 1, name);
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct tracefs_event *x = a, *y = b;
+	int c = strcmp(x->system, y->system);
+
+	return c ? c : strcmp(x->name, y->name);
+}
+
+static int add(struct tracefs_events *l, char *system, char *name)
+{
+	struct tracefs_event *ev = VEC_ADD(l->all, l->n, l->cap);
+
+	if (!ev)
+		return -ENOMEM;
+	ev->system = arena_strndup(&l->arena, system, strlen(system));
+	ev->name = arena_strndup(&l->arena, name, strlen(name));
+	return ev->system && ev->name ? 0 : -ENOMEM;
+}
+
+/* The file available_events: "system:name" lines, those of ftrace itself apart. */
+int tracefs_events(
+	struct tracefs *t, const char *pattern, struct tracefs_events *ret, struct error *e)
+{
+	AUTO(buf) struct buf b = {0};
+	struct tracefs_events l = {0};
+	/* instances list the same events, and only the top has them in one file */
+	struct tracefs *top = t->top ? (struct tracefs *)t->top : t;
+	int err = tracefs_read(top, "available_events", &b, e);
+	char *save = NULL;
+
+	if (err < 0)
+		return err;
+	for (char *line = b.data ? strtok_r(b.data, "\n", &save) : NULL; line && err == 0;
+		line = strtok_r(NULL, "\n", &save)) {
+		char *colon = strchr(line, ':');
+
+		if (!colon)
+			continue;
+		*colon = 0;
+		if (!pattern || matches(pattern, line, colon + 1))
+			err = add(&l, line, colon + 1);
+	}
+	if (err < 0) {
+		tracefs_events_done(&l);
+		return error_set(e, err, "no memory for the list of kernel events");
+	}
+	if (l.n)
+		qsort(l.all, l.n, sizeof(*l.all), compare);
+	*ret = l;
+	return 0;
+}
+
+void tracefs_events_done(struct tracefs_events *l)
+{
+	free(l->all);
+	arena_done(&l->arena);
+	*l = (struct tracefs_events){0};
+}
+
+void auto_tracefs_events(struct tracefs_events *l)
+{
+	tracefs_events_done(l);
+}
+
+static int event_path(
+	char *buf, size_t size, const char *system, const char *name, const char *file)
+{
+	int n = snprintf(buf, size, "events/%s/%s/%s", system, name, file);
+
+	return n > 0 && (size_t)n < size && !strstr(buf, "/../") ? 0 : -ENAMETOOLONG;
+}
+
+int tracefs_format(
+	struct tracefs *t, const char *system, const char *name, struct buf *ret, struct error *e)
+{
+	struct tracefs *top = t->top ? (struct tracefs *)t->top : t;
+	char path[512];
+
+	if (event_path(path, sizeof(path), system, name, "format") < 0)
+		return error_set(e, -ENAMETOOLONG, "no such event: %s:%s", system, name);
+	return tracefs_read(top, path, ret, e);
+}
+
+int tracefs_enable(
+	struct tracefs *t, const char *system, const char *name, bool on, struct error *e)
+{
+	char path[512];
+	int err = event_path(path, sizeof(path), system, name, "enable");
+
+	if (err < 0)
+		return error_set(e, err, "no such event: %s:%s", system, name);
+	err = tracefs_write(t, path, on ? "1" : "0", e);
+	if (err == -ENODEV || err == -EOPNOTSUPP)
+		error_hint(e, "the kernel lists %s:%s, but cannot switch it on here", system, name);
+	return err;
+}
+
+int tracefs_filter(struct tracefs *t, const char *system, const char *name, const char *filter,
+	struct error *e)
+{
+	AUTO(buf) struct buf said = {0};
+	char path[512];
+	const char *why;
+	int err = event_path(path, sizeof(path), system, name, "filter");
+
+	if (err < 0)
+		return error_set(e, err, "no such event: %s:%s", system, name);
+	err = tracefs_write(t, path, filter ? filter : "0", e);
+	if (err >= 0 || !filter)
+		return err;
+	(void)error_set(
+		e, err, "the kernel refuses the filter '%.80s' of %s:%s", filter, system, name);
+	/* the file holds the text, a caret below the place, and the reason */
+	if (tracefs_read(t, path, &said, NULL) == 0 && said.data &&
+		(why = strstr(said.data, "parse_error: "))) {
+		size_t n = strlen(e->message);
+
+		why += strlen("parse_error: ");
+		(void)snprintf(e->message + n, sizeof(e->message) - n, ": %.*s",
+			(int)strcspn(why, "\n"), why);
+		(void)tracefs_write(t, path, "0", NULL); /* else it shows the error for ever */
+	} else {
+		tracefs_error_log(t->top ? (struct tracefs *)t->top : t, e);
+	}
+	return err;
+}

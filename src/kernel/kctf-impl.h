@@ -1,0 +1,49 @@
+/* What kctf.c (records) and kctf-class.c (what an event becomes) share. */
+#ifndef CAIRN_KERNEL_KCTF_IMPL_H
+#define CAIRN_KERNEL_KCTF_IMPL_H
+
+#include "kernel/kctf.h"
+
+enum kop_code {
+	KOP_COPY, /* n bytes from `from` */
+	KOP_LOW4, /* the low 4 bytes of `from` */
+	KOP_LOW2,
+	KOP_STRING, /* of a __data_loc at `from` */
+	KOP_LIST, /* elements of n bytes of a __data_loc */
+	KOP_REST, /* elements of n bytes from `from` to the end */
+};
+
+struct kop {
+	uint8_t code;
+	uint8_t relative; /* STRING, LIST: a __rel_loc */
+	uint16_t from;
+	uint16_t n;
+};
+
+struct kfit { /* a field that must fit to be written narrow */
+	uint16_t from;
+	uint8_t size, to; /* bytes: has, gets */
+	bool is_signed;
+};
+
+enum kform { KFORM_WIDE = 0, KFORM_NARROW = 1, KFORMS };
+
+struct kclass {
+	struct kformat *format; /* owned */
+	struct kfit *fits; /* owned; nfits 0: there is only the wide form */
+	size_t nfits, fits_cap;
+	uint32_t min_len; /* of a record */
+	uint32_t ndynamic;
+	struct kclass_form {
+		struct kop *ops; /* owned */
+		size_t nops, ops_cap;
+		struct buf desc; /* owned */
+		int64_t id; /* in the trace; -1: did not occur yet */
+	} form[KFORMS];
+};
+
+/* 0, -ENOMEM, -EPROTO. Takes f in any case. */
+int kclass_new(struct kformat *f, struct kclass **ret, struct error *e);
+void kclass_free(struct kclass *c);
+
+#endif

@@ -1,0 +1,62 @@
+/* Kernel events as CTF: pages of the ring buffer in, packets and metadata out.
+ *
+ * Each event of the kernel is an event class "SYSTEM:NAME" of one stream class "kernel", one stream a
+ * CPU. Records have the same headers as those of rings (abi/ring.h), then struct ctf_kernel_context
+ * (of the common fields), then the event's fields in the order of its format, without padding:
+ *
+ *	integers, pointers, bool	their size and sign by the format's numbers
+ *	char name[N]			text of N bytes
+ *	T name[N]			N integers; structures: N bytes
+ *	__data_loc, __rel_loc char[]	a string with its NUL
+ *	other dynamic arrays, T name[]	u32 length, then elements. cpumasks are words of 64 bits
+ *
+ * An event with integers of 8 bytes (or a system call's number) has two classes of the same name, which
+ * differ in their sizes alone: the narrow one holds them in 4 bytes (the number in 2), and is taken
+ * when all of them fit. Nothing is lost by it, and most events are a quarter smaller.
+ *
+ * Not thread-safe.
+ */
+#ifndef CAIRN_KERNEL_KCTF_H
+#define CAIRN_KERNEL_KCTF_H
+
+#include "ctf/ctf.h"
+#include "kernel/format.h"
+#include "kernel/page.h"
+
+struct kctf; /* what is known of the events, and their trace */
+
+/* facts and clock: copied. */
+int kctf_new(const struct ctf_facts *facts, const struct ctf_clock *clock, struct kctf **ret);
+void kctf_free(struct kctf *k);
+struct ctf_trace *kctf_trace(
+	struct kctf *k); /* for metadata and clock; the events come as they occur */
+/* Makes an event known; k owns f then (in any case). The last of an id stands. */
+int kctf_add(struct kctf *k, struct kformat *f, struct error *e);
+const struct kformat *kctf_format(const struct kctf *k, uint32_t id); /* or NULL */
+/* Calls fn when a record of an id without format comes up, once for each id: it may kctf_add(). */
+void kctf_on_unknown(struct kctf *k, void (*fn)(void *arg, uint32_t id), void *arg);
+
+struct kctf_stream { /* one CPU's; zeroed at first but for cpu and instance */
+	uint32_t cpu;
+	uint64_t instance; /* ctf_instance() */
+	uint8_t *body; /* owned: records of the packet that is being made */
+	size_t len, cap;
+	uint64_t begin_ts, end_ts; /* of the packet; end_ts stays for the next one */
+	uint64_t last_ts; /* of the record before */
+	uint64_t events; /* in the packet */
+	uint64_t lost[CAIRN_LOST_REASONS]; /* totals so far */
+	uint64_t unknown_gaps; /* pages that said that some were lost, but not how many */
+	uint64_t seq; /* of packets */
+	uint64_t corrupt; /* of which lost[CORRUPT] were found last; for messages */
+};
+void kctf_stream_done(struct kctf_stream *s);
+/* True if the page tells of losses before it: what s has is to be framed first. */
+bool kctf_page_cuts(const struct kctf_stream *s, const struct kpage *page);
+/* Adds the events of a page (kpage_begin() was called). 0, -ENOMEM. What makes no sense is counted. */
+int kctf_page(struct kctf *k, struct kctf_stream *s, struct kpage *page);
+/* The packet of what s has; after it is written, kctf_packet_done(). *view must live as long as *ret. */
+void kctf_packet(
+	struct kctf *k, const struct kctf_stream *s, struct ring_view *view, struct ctf_frame *ret);
+void kctf_packet_done(struct kctf_stream *s);
+
+#endif
