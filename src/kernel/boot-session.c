@@ -1,0 +1,131 @@
+/* A session from boot on, as a value; see boot.h. */
+#include "kernel/boot-impl.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int boot_list_add(struct boot_list *l, const char *text)
+{
+	const char **slot = VEC_ADD(l->items, l->len, l->cap);
+
+	if (!slot)
+		return -ENOMEM;
+	*slot = text;
+	return 0;
+}
+
+struct boot_instance *boot_session_instance(struct boot_session *s, const char *name)
+{
+	struct boot_instance **slot;
+
+	for (size_t i = 0; i < s->len; i++)
+		if (s->instances[i]->name == name ||
+			(name && s->instances[i]->name && strcmp(s->instances[i]->name, name) == 0))
+			return s->instances[i];
+	slot = VEC_ADD(s->instances, s->len, s->cap);
+	if (!slot || !(*slot = calloc(1, sizeof(**slot)))) {
+		s->len -= slot != NULL;
+		return NULL;
+	}
+	(*slot)->name = name;
+	return *slot;
+}
+
+int boot_session_init(struct boot_session *s)
+{
+	*s = (struct boot_session){0};
+	return boot_session_instance(s, NULL) ? 0 : -ENOMEM;
+}
+
+static void instance_free(struct boot_instance *i)
+{
+	free(i->options.items);
+	free(i->functions.items);
+	free(i->not_functions.items);
+	free(i->graph.items);
+	free(i->not_graph.items);
+	free(i->events);
+	free(i->triggers);
+	free(i->probes);
+	for (size_t k = 0; k < i->nsynths; k++)
+		free(i->synths[k].fields.items);
+	free(i->synths);
+	free(i);
+}
+
+void boot_session_done(struct boot_session *s)
+{
+	for (size_t i = 0; i < s->len; i++)
+		instance_free(s->instances[i]);
+	free(s->instances);
+	arena_done(&s->arena);
+	*s = (struct boot_session){0};
+}
+
+void auto_boot_session(struct boot_session *s)
+{
+	boot_session_done(s);
+}
+
+void boot_dump_text(const struct boot_session *s, struct buf *ret)
+{
+	bool several = false, any = false;
+
+	for (size_t i = 1; i < s->len; i++)
+		several = several || s->instances[i]->dump != BOOT_DUMP_NONE;
+	for (size_t i = 0; i < s->len; i++) {
+		const struct boot_instance *in = s->instances[i];
+
+		if (in->dump == BOOT_DUMP_NONE)
+			continue;
+		/* Alone, in words that kernels know which know no instances here (before 6.9). */
+		if (!several)
+			buf_str(ret, in->dump == BOOT_DUMP_CPU ? "orig_cpu" : "");
+		else if (!in->name)
+			buf_str(ret, in->dump == BOOT_DUMP_CPU ? "2" : "1");
+		else
+			buf_printf(ret, "%s%s%s", any ? "," : "", in->name,
+				in->dump == BOOT_DUMP_CPU ? "=2" : "");
+		any = true;
+	}
+}
+
+void boot_snapshot_text(const struct boot_session *s, struct buf *ret)
+{
+	/* The kernel then takes one of every instance that has room for it; the name only keeps the
+	 * parameter from making room in the top one. */
+	for (size_t i = 0; i < s->len && !ret->data; i++)
+		if (s->instances[i]->boot_snapshot)
+			buf_str(ret, s->instances[i]->name ? s->instances[i]->name : "");
+}
+
+int boot_cpumask(const char *list, struct buf *ret)
+{
+	uint32_t words[32] = {0};
+	unsigned top = 0;
+
+	while (*list) {
+		char *end;
+		unsigned long first = strtoul(list, &end, 10), last = first;
+
+		if (end == list || !strchr("0123456789", *list))
+			return -EINVAL;
+		if (*end == '-') {
+			list = end + 1;
+			last = strtoul(list, &end, 10);
+			if (end == list || !strchr("0123456789", *list))
+				return -EINVAL;
+		}
+		if (last < first || last >= 32 * ARRAY_SIZE(words) || (*end && *end != ','))
+			return -EINVAL;
+		for (; first <= last; first++)
+			words[first / 32] |= 1u << first % 32;
+		top = MAX(top, (unsigned)last / 32);
+		list = *end ? end + 1 : end;
+		if (*end && !*list)
+			return -EINVAL;
+	}
+	for (unsigned i = top + 1; i-- > 0;)
+		buf_printf(ret, i == top ? "%x" : ",%08x", words[i]);
+	return words[top] ? ret->err : -EINVAL;
+}
