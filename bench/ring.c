@@ -28,7 +28,7 @@ static double median(double *v)
 /* One round in a ring that never fills: the consumer's position is dragged along. */
 static double appends(struct ring_set_producer *set, struct rseq *rs, uint32_t len)
 {
-	uint64_t body[34] = {1, 2, 3}, start = monotonic_now();
+	uint64_t body[34] = {1, 2, 3}, start = monotonic_now(NULL);
 	const struct ring_producer *ring;
 
 	for (int i = 0; i < N; i++) {
@@ -36,7 +36,7 @@ static double appends(struct ring_set_producer *set, struct rseq *rs, uint32_t l
 		if (ring_append(set, rs, body, len, 17, &ring) == RING_FULL)
 			ring->ctl->read_pos = ring->ctl->pos;
 	}
-	return (double)(monotonic_now() - start) / N;
+	return (double)(monotonic_now(NULL) - start) / N;
 }
 
 static void bench_mode(const char *name, enum cairn_ring_mode mode, enum cairn_clock clock)
@@ -72,7 +72,7 @@ int main(int argc, char **argv)
 	if (!thread_rseq())
 		return puts("no rseq here"), 0;
 	for (int r = 0; r < ROUNDS; r++) {
-		uint64_t start = monotonic_now(), x = 0;
+		uint64_t start = monotonic_now(NULL), x = 0;
 
 		for (int i = 0; i < N; i++) {
 #if defined(__x86_64__)
@@ -80,11 +80,11 @@ int main(int argc, char **argv)
 #endif
 			__asm__ volatile("" ::"r"(x));
 		}
-		tsc[r] = (double)(monotonic_now() - start) / N;
-		start = monotonic_now();
+		tsc[r] = (double)(monotonic_now(NULL) - start) / N;
+		start = monotonic_now(NULL);
 		for (int i = 0; i < N / 4; i++)
-			(void)monotonic_now();
-		cg[r] = (double)(monotonic_now() - start) / (N / 4);
+			(void)monotonic_now(NULL);
+		cg[r] = (double)(monotonic_now(NULL) - start) / (N / 4);
 	}
 	printf("%-24s            %7.2f ns\n", "rdtsc", median(tsc));
 	printf("%-24s            %7.2f ns\n", "clock_gettime (cg)", median(cg));
