@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reading traces: any CTF 1.8 or CTF 2 trace (Cairn's, LTTng's, barectf's, ...) as one stream of events in
- * time order.
+ * Reading traces: any CTF 1.8 or CTF 2 trace (Cairn's, LTTng's, barectf's, ...) and trace-cmd's
+ * trace.dat (versions 6 and 7) as one stream of events in time order.
  *
  *	struct cairn_reader *r;
  *	const char *paths[] = {"my-trace"};
@@ -62,7 +62,7 @@ struct cairn_fact {
 	int64_t number;
 };
 
-/* One trace: a directory with a metadata file, or the input of a pipe. */
+/* One trace: a directory with a metadata file, a trace.dat, or the input of a pipe. */
 struct cairn_trace {
 	const char *path; /* "-" for a pipe */
 	const char *uuid; /* text form, or "" */
@@ -271,7 +271,8 @@ struct cairn_item {
 struct cairn_reader_options {
 	size_t size; /* sizeof(struct cairn_reader_options) */
 	/* Directories, merged by time. Each is a trace, or holds traces in its sub-directories (to a
-	 * depth of 8). A metadata file or a stream file stands for its directory. */
+	 * depth of 8). A metadata file or a stream file stands for its directory. A trace.dat is a
+	 * trace by itself. */
 	const char *const *paths;
 	size_t npaths;
 	/* Or, if npaths is 0: a file descriptor that gives a trace in its streamed form (packets with

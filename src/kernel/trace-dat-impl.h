@@ -64,8 +64,6 @@ int dat_option(struct trace_dat *d, uint16_t id, struct dat_in *body);
 struct dat_buffer *dat_add_buffer(struct trace_dat *d, const char *name, const char *clock);
 /* The name in brackets of "[local] global ..."; the text itself without them. */
 const char *dat_clock_name(struct trace_dat *d, const char *text);
-/* Adds a notice: what could not be read, at an offset. Gives -EPROTO. */
-int dat_notice(struct trace_dat *d, uint64_t at, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* Puts a CPU's data inside the file, with one notice if it is cut. */
 int dat_add_cpu(
 	struct trace_dat *d, struct dat_buffer *b, uint32_t cpu, uint64_t at, uint64_t size);

@@ -43,6 +43,8 @@ void dat_pages_rewind(struct dat_pages *p)
 {
 	p->at = p->c->offset;
 	p->end = p->c->offset + p->c->size;
+	if (p->b->compressed) /* the size is of all but the number of chunks */
+		p->end = MIN(p->end + 4, p->d->file_size);
 	p->len = p->pos = 0;
 	p->chunks = 0;
 	p->started = false;

@@ -87,7 +87,7 @@ static int read_blob(struct trace_dat *d, uint64_t at, struct dat_blob *ret)
 
 	if (!read_section(d, at, &s))
 		return -EPROTO;
-	*ret = (struct dat_blob){.at = at, .size = s.size, .compressed = true};
+	*ret = (struct dat_blob){.at = at, .size = s.size, .is_section = true, .has_size = true};
 	return 0;
 }
 
@@ -102,13 +102,13 @@ int trace_dat_text(struct trace_dat *d, const struct dat_blob *b, struct buf *re
 
 	if (b->size == 0)
 		return 0;
-	if (d->version >= 7) { /* u32 size, text */
+	if (b->is_section) {
 		if (!read_section(d, b->at, &s))
 			return -EPROTO;
 		e = load(d, &s, &body, &in);
 		if (e < 0)
 			return e;
-		n = dat_u32(&in);
+		n = b->has_size ? dat_u32(&in) : in.end;
 		if (in.failed || n > in.end - in.at)
 			return -EPROTO;
 		buf_add(ret, in.mem + in.at, n);

@@ -286,6 +286,7 @@ static int read_add(struct trace_dat *d, struct dat_in *in, int64_t unit)
 int dat_option(struct trace_dat *d, uint16_t id, struct dat_in *in)
 {
 	const char *text;
+	uint32_t n;
 
 	switch (id) {
 	case DAT_DATE: return read_add(d, in, 1000);
@@ -296,7 +297,10 @@ int dat_option(struct trace_dat *d, uint16_t id, struct dat_in *in)
 		d->mult = dat_u32(in);
 		d->shift = dat_u32(in) & 63;
 		return failed(in);
-	case DAT_CPUCOUNT: d->ncpus = MAX(d->ncpus, dat_u32(in)); return failed(in);
+	case DAT_CPUCOUNT:
+		n = dat_u32(in);
+		d->ncpus = MAX(d->ncpus, n);
+		return failed(in);
 	case DAT_UNAME:
 	case DAT_VERSION:
 		text = dat_text(in, in->end - in->at);

@@ -50,7 +50,8 @@ struct dat_format {
 
 struct dat_blob { /* text that is read when it is asked for */
 	uint64_t at, size; /* in the file; size 0: there is none */
-	bool compressed; /* then at that of the section's body */
+	bool is_section; /* version 7: `at` is that of the section's head */
+	bool has_size; /* its text comes behind a u32 that says its size */
 };
 
 struct dat_sample { /* of clocks of a guest and its host */
@@ -102,6 +103,8 @@ bool trace_dat_is(const void *head, size_t n);
  * (-EINVAL: no trace.dat, or damaged; err.where: PATH:OFFSET). */
 int trace_dat_open(const char *path, struct trace_dat **ret, struct error *err);
 void trace_dat_free(struct trace_dat *d); /* takes NULL */
+/* Adds a notice: what could not be read, at an offset. Gives -EPROTO, or -ENOMEM. */
+int dat_notice(struct trace_dat *d, uint64_t at, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* Appends the text of a blob; 0 or -Exxx. */
 int trace_dat_text(struct trace_dat *d, const struct dat_blob *b, struct buf *ret);
 

@@ -1,6 +1,6 @@
 /* What users ask of an event: its fields, contexts and packet, decoded when first asked for; and
  * the values themselves. */
-#include "reader/reader-impl.h"
+#include "reader/dat-impl.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -14,7 +14,11 @@ static struct stream *stream_of(const struct cairn_event *ev)
 
 int64_t cairn_event_clock_ns(const struct cairn_event *ev)
 {
-	return ctfr_clock_ns(stream_of(ev)->cls->clock, ev->cycles);
+	const struct stream *s = stream_of(ev);
+
+	if (s->dat)
+		return ev->time_ns - s->dat->dat->file->add_ns;
+	return ctfr_clock_ns(s->cls->clock, ev->cycles);
 }
 
 static struct ctfr_cursor cursor_at(const struct stream *s, uint64_t pos)
@@ -87,8 +91,11 @@ static bool row_values(struct stream *s)
 const struct cairn_value *cairn_event_fields(const struct cairn_event *ev, size_t *ret_n)
 {
 	struct stream *s = stream_of(ev);
-	const struct ctfr_node *n = s->event_cls->fields;
+	const struct ctfr_node *n;
 
+	if (s->dat)
+		return dat_fields(s, ret_n);
+	n = s->event_cls->fields;
 	if (s->event_cls->flat && s->context_at % 8 == 0) {
 		*ret_n = n->nkids;
 		return flat_values(s);
@@ -131,8 +138,12 @@ static int members(struct ctfr_cursor *c, const struct ctfr_node *n, struct ctfr
 const struct cairn_value *cairn_event_contexts(const struct cairn_event *ev, size_t *ret_n)
 {
 	struct stream *s = stream_of(ev);
-	const struct ctfr_node *a = s->cls->context, *b = s->event_cls->context;
+	const struct ctfr_node *a, *b;
 
+	if (s->dat)
+		return dat_contexts(s, ret_n);
+	a = s->cls->context;
+	b = s->event_cls->context;
 	if (!s->contexts_done) {
 		struct ctfr_cursor c = cursor_at(s, s->context_at);
 		uint32_t n = (a ? a->nkids : 0) + (b ? b->nkids : 0);
@@ -173,8 +184,13 @@ static int packet_values(struct stream *s)
 const struct cairn_value *cairn_event_packet(const struct cairn_event *ev, size_t *ret_n)
 {
 	struct stream *s = stream_of(ev);
-	const struct ctfr_node *n = s->cls->packet_context;
+	const struct ctfr_node *n;
 
+	if (s->dat) {
+		*ret_n = 0;
+		return NULL;
+	}
+	n = s->cls->packet_context;
 	if (!s->packet_done) {
 		s->packet_done = true;
 		s->packet = NULL;
@@ -215,7 +231,7 @@ static const struct cairn_value *context_of(
 	const struct cairn_value *all, *v = NULL;
 	size_t n;
 
-	if (!s->cls->context && !s->event_cls->context)
+	if (!s->dat && !s->cls->context && !s->event_cls->context)
 		return NULL;
 	all = cairn_event_contexts(ev, &n);
 	for (size_t i = 0; i < nnames && !v; i++)
@@ -249,6 +265,8 @@ int64_t cairn_event_tid(const struct cairn_event *ev)
 	static const char *const names[] = {"tid", "vtid"};
 	const struct stream *s = stream_of(ev);
 
+	if (s->dat)
+		return dat_tid(s);
 	if (s->cls->tid_at >= 0 && s->context_at % 8 == 0)
 		return fixed_number(s, s->cls->tid_at, s->cls->tid);
 	return number(context_of(ev, names, ARRAY_SIZE(names)));
@@ -259,6 +277,8 @@ int64_t cairn_event_pid(const struct cairn_event *ev)
 	static const char *const names[] = {"pid", "vpid", "tgid"};
 	const struct stream *s = stream_of(ev);
 
+	if (s->dat)
+		return -1;
 	if (s->cls->pid_at >= 0 && s->context_at % 8 == 0)
 		return fixed_number(s, s->cls->pid_at, s->cls->pid);
 	if (s->cls->context_bytes >= 0 && !s->event_cls->context)
@@ -269,8 +289,11 @@ int64_t cairn_event_pid(const struct cairn_event *ev)
 const char *cairn_event_comm(const struct cairn_event *ev, size_t *ret_len)
 {
 	static const char *const names[] = {"comm", "procname"};
-	const struct cairn_value *v = context_of(ev, names, ARRAY_SIZE(names));
+	const struct cairn_value *v;
 
+	if (stream_of(ev)->dat)
+		return dat_comm(stream_of(ev), ret_len);
+	v = context_of(ev, names, ARRAY_SIZE(names));
 	*ret_len = v && v->kind == CAIRN_VALUE_STRING ? v->count : 0;
 	return v && v->kind == CAIRN_VALUE_STRING ? v->str : NULL;
 }

@@ -26,6 +26,9 @@
 #define PIPE_MEMORY (256u << 20) /* packets held back for their order */
 #define DELAY_NS 200000000u
 
+struct dat; /* dat.h */
+struct dat_stream; /* dat-impl.h */
+
 struct trace {
 	struct ctfr_meta meta;
 	char *dir, *meta_path; /* owned */
@@ -33,6 +36,7 @@ struct trace {
 	ino_t ino; /* of the directory */
 	size_t meta_seen; /* bytes of the metadata file that were fed */
 	bool packetized;
+	struct dat *dat; /* owned: it is a trace.dat, and meta holds only what users see */
 	struct trace *next;
 };
 
@@ -65,6 +69,7 @@ struct stream {
 	int64_t key; /* time of the item */
 	enum cairn_item_kind kind; /* of the item */
 
+	struct dat_stream *dat; /* owned: of a trace.dat; then little of the following is used */
 	struct stream_file *files; /* owned; in order of time */
 	size_t nfiles, files_cap, file;
 	struct packet *queue, **queue_tail; /* owned: packets of a pipe; the first is the current */

@@ -3,7 +3,7 @@
  * Merging: the stream whose item was given last is kept outside the heap. As long as its next item
  * is not later than the first of the heap it goes on giving, without touching the heap.
  */
-#include "reader/reader-impl.h"
+#include "reader/dat-impl.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -171,6 +171,22 @@ static void say_left_out(struct cairn_reader *r)
 	}
 }
 
+/* What of a trace.dat could not be read when it was opened. */
+static int say_damage(struct cairn_reader *r)
+{
+	for (struct trace *t = r->traces; t; t = t->next)
+		for (size_t i = 0; t->dat && i < t->dat->file->nnotices; i++) {
+			struct cairn_notice *n =
+				VEC_ADD(r->left_out, r->nleft_out, r->left_out_cap);
+
+			if (!n)
+				return -ENOMEM;
+			n->kind = CAIRN_NOTICE_DAMAGED;
+			memcpy(&n->error, &t->dat->file->notices[i], sizeof(n->error));
+		}
+	return 0;
+}
+
 static int open_paths(struct cairn_reader *r, struct error *err)
 {
 	int e = reader_discover(r, err);
@@ -182,11 +198,15 @@ static int open_paths(struct cairn_reader *r, struct error *err)
 		return -EINVAL;
 	}
 	if (!r->traces && !r->follow) {
-		error_set(err, -ENOENT, "no trace here: no directory with a metadata file");
+		error_set(err, -ENOENT,
+			"no trace here: no directory with a metadata file, and no trace.dat");
 		error_where(err, "%s", r->paths[0]);
 		return -ENOENT;
 	}
 	say_left_out(r);
+	e = say_damage(r);
+	if (e < 0)
+		return error_set(err, e, "no memory for the reader");
 	r->nheap = 0; /* files found later may have come first in their streams */
 	for (size_t i = 0; i < r->nstreams; i++)
 		heap_push(r, r->streams[i]);
@@ -493,8 +513,13 @@ int cairn_reader_range(struct cairn_reader *r, int64_t *ret_begin_ns, int64_t *r
 	if (r->is_pipe)
 		return -ESPIPE;
 	for (size_t i = 0; i < r->nstreams && e == 0; i++) {
-		struct stream *s = r->streams[i], *look = stream_new(r);
+		struct stream *s = r->streams[i], *look;
 
+		if (s->dat) {
+			e = dat_range(s, &begin, &end);
+			continue;
+		}
+		look = stream_new(r);
 		if (!look)
 			return -ENOMEM;
 		look->files = s->files; /* lent */

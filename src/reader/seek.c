@@ -1,5 +1,5 @@
 /* Finding packets by their heads alone: the packet of a time, and the time that a trace covers. */
-#include "reader/reader-impl.h"
+#include "reader/dat-impl.h"
 
 #include <errno.h>
 #include <string.h>
@@ -106,6 +106,8 @@ int stream_seek(struct stream *s, int64_t time_ns)
 	int64_t key = INT64_MIN;
 	int r = 0;
 
+	if (s->dat)
+		return dat_seek(s, time_ns);
 	stream_close(s);
 	s->in_packet = s->has_notice = s->ended = false;
 	s->nlosses = s->loss = 0;

@@ -1,6 +1,6 @@
 /* A stream: its items, one at a time. The fast way through a packet is step_fast(): header by a
  * form, the rest by a program; all else walks the nodes. */
-#include "reader/reader-impl.h"
+#include "reader/dat-impl.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -30,6 +30,7 @@ void stream_free(struct stream *s)
 	if (!s)
 		return;
 	stream_close(s);
+	dat_stream_free(s->dat);
 	while (s->queue) {
 		struct packet *next = s->queue->next;
 
@@ -275,6 +276,8 @@ static inline bool wanted(struct stream *s)
 
 bool stream_next_event(struct stream *s)
 {
+	if (s->dat)
+		return dat_next_event(s);
 	while (event_fast(s)) {
 		if (s->ev.time_ns > s->last_ns)
 			s->last_ns = s->ev.time_ns;
@@ -291,6 +294,8 @@ bool stream_next_event(struct stream *s)
 
 int stream_advance(struct stream *s)
 {
+	if (s->dat)
+		return dat_advance(s);
 	s->state = STREAM_ITEM;
 	s->calm = false;
 	for (;;) {

@@ -4,7 +4,7 @@
  * ones, are packets of its streams. Files whose first packets name the same trace (UUID), stream and
  * instance are one stream, in order of time: rotated chunks, and files of limited size.
  */
-#include "reader/reader-impl.h"
+#include "reader/dat-impl.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -40,6 +40,7 @@ void trace_free(struct trace *t)
 	if (!t)
 		return;
 	ctfr_meta_done(&t->meta);
+	dat_free(t->dat);
 	free(t->dir);
 	free(t->meta_path);
 	free(t);
@@ -386,6 +387,34 @@ static int look_at_dir(struct cairn_reader *r, const char *dir, int depth, struc
 	return e;
 }
 
+static bool is_trace_dat(const char *path)
+{
+	AUTO(fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	char head[16];
+	ssize_t n = fd < 0 ? -1 : pread(fd, head, sizeof(head), 0);
+
+	return n > 0 && trace_dat_is(head, (size_t)n);
+}
+
+static int look_at_trace_dat(
+	struct cairn_reader *r, const char *path, const struct stat *st, struct error *err)
+{
+	struct trace *t;
+	int e;
+
+	if (trace_at(r, st))
+		return 0;
+	e = dat_open(r, path, &t, err);
+	if (e == -ENOMEM)
+		return e;
+	if (e < 0)
+		return leave_out(r, NULL, err);
+	*r->traces_tail = t;
+	r->traces_tail = &t->next;
+	e = dat_add_streams(r, t);
+	return e < 0 ? error_set(err, e, "cannot read %.160s: %s", path, strerror(-e)) : 0;
+}
+
 int reader_discover(struct cairn_reader *r, struct error *err)
 {
 	for (size_t i = 0; i < r->npaths; i++) {
@@ -394,6 +423,12 @@ int reader_discover(struct cairn_reader *r, struct error *err)
 		struct stat st;
 		int e;
 
+		if (stat(dir, &st) == 0 && S_ISREG(st.st_mode) && is_trace_dat(dir)) {
+			e = look_at_trace_dat(r, dir, &st, err);
+			if (e < 0)
+				return e;
+			continue;
+		}
 		if (stat(dir, &st) == 0 && S_ISREG(st.st_mode)) {
 			const char *slash = strrchr(dir, '/');
 
