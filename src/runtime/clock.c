@@ -27,6 +27,13 @@ static uint64_t clock_call(int clock)
 	return (uint64_t)ts[0] * 1000000000u + (uint64_t)ts[1];
 }
 
+uint64_t rt_clock_now(void)
+{
+	if (rt.clock && rt_self && rt_self->clock == RT_CLOCK_TSC)
+		return rt.clock(NULL);
+	return clock_call(CLOCK_MONOTONIC);
+}
+
 uint64_t rt_clock_monotonic(const struct ring_set_producer *set)
 {
 	return clock_call(CLOCK_MONOTONIC);

@@ -24,6 +24,7 @@
 #define RETRY_MS 20
 #define LOOK_MS 500 /* for hosts that come, other credentials, another cgroup */
 #define GRACE_MS_MAX 64
+#define EINTR 4
 #define FLOOD_NS 1000000 /* beside a host that never stops talking, the program comes first */
 
 struct control {
@@ -208,12 +209,16 @@ static void run(struct control *ct)
 		int64_t ts[2];
 		uint64_t mask = rt_lock();
 		int timeout = work(ct);
+		long got;
 
 		poll_set(ct);
 		rt_unlock(mask);
 		ts[0] = timeout / 1000;
 		ts[1] = timeout % 1000 * 1000000;
-		if (SYS(ppoll, ct->fds, ct->n, timeout < 0 ? NULL : ts, 0, 0) <= 0)
+		got = SYS(ppoll, ct->fds, ct->n, timeout < 0 ? NULL : ts, 0, 0);
+		if (got < 0 && got != -EINTR)
+			return; /* seccomp: we would not sleep any more */
+		if (got <= 0)
 			continue;
 		mask = rt_lock();
 		ct->more = false;

@@ -209,24 +209,18 @@ static enum ring_result append_once(struct rt_thread *t, const struct rt_set **s
 	return ring_append_solo(p, *ring, &t->busy, r->body, r->len, r->id);
 }
 
-static int64_t now_ns(void)
-{
-	struct {
-		int64_t sec, nsec;
-	} ts = {0, 0};
-
-	(void)SYS(clock_gettime, 1 /* CLOCK_MONOTONIC */, &ts); /* cannot fail */
-	return ts.sec * 1000000000 + ts.nsec;
-}
-
 /* Blocking mode, ring full: waits for the consumer, at most block_ns. After a time-out nothing
- * waits on this ring until its consumer has moved. */
+ * waits on this ring until its consumer has moved. Signal handlers on a stack of their own do not
+ * wait; others cannot be told from what they interrupted, and wait like it. */
 static enum ring_result append_waiting(struct rt_thread *t, const struct rt_set **set,
 	const struct record *r, const struct ring_producer **ring)
 {
 	const struct rt_set *want = *set;
-	int64_t deadline = now_ns() + (int64_t)want->p->block_ns;
+	int64_t began = (int64_t)rt_clock_now();
+	int64_t deadline = began + (int64_t)want->p->block_ns;
 
+	if (!began || on_signal_stack())
+		return RING_FULL;
 	for (;;) {
 		struct cairn_ring_ctl *ctl = (*ring)->ctl;
 		uint64_t *stall = &(*set)->stall[*ring - (*set)->p->rings];
@@ -239,7 +233,8 @@ static enum ring_result append_waiting(struct rt_thread *t, const struct rt_set 
 		fetch_add_acq_rel(&ctl->waiters, 1);
 		*set = want;
 		res = append_once(t, set, r, ring);
-		left = load_relaxed(&want->p->block_ns) ? deadline - now_ns() : 0; /* 0: no host */
+		left = load_relaxed(&want->p->block_ns) ? deadline - (int64_t)rt_clock_now()
+							: 0; /* 0: no host */
 		if (res == RING_FULL && left > 0 && (*ring)->ctl == ctl) {
 			int64_t ts[2] = {left / 1000000000, left % 1000000000};
 

@@ -54,12 +54,6 @@ void rt_defer(void (*fn)(void *p), void *p)
 	grace.last = &d->next;
 }
 
-void rt_grace_restart(void)
-{
-	/* restarts every section that runs now; sleeping ones restart when they run again */
-	(void)SYS(membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, 0, 0);
-}
-
 /* Lowest grace number that all threads have passed. */
 static uint64_t scan(uint64_t now)
 {
@@ -89,14 +83,22 @@ static void nap(int64_t ns)
 	(void)SYS(nanosleep, ts, 0); /* shorter does no harm */
 }
 
+/* A filter of system calls that came later may refuse what was possible. */
 static void barrier_all_threads(void)
 {
-	if (!rt.no_restart)
-		(void)SYS(membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, 0, 0);
-	else if (!grace.no_membarrier)
-		(void)SYS(membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
-	else /* far longer than a store stays in a store buffer */
-		nap(2000000);
+	if (!rt.no_restart && SYS(membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, 0, 0) == 0)
+		return;
+	rt.no_restart = 1;
+	if (!grace.no_membarrier && SYS(membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0)
+		return;
+	/* far longer than a store stays in a store buffer, or a thread that runs in a section */
+	nap(2000000);
+}
+
+/* Restarts every section that runs now; sleeping ones restart when they run again. */
+void rt_grace_restart(void)
+{
+	barrier_all_threads();
 }
 
 bool rt_grace_wait(uint32_t ms)

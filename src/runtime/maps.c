@@ -1,4 +1,5 @@
-/* Reading /proc/self/maps (maps.h). Control thread only: opens a descriptor. */
+/* Reading /proc/thread-self/maps (maps.h). Control thread only: opens a descriptor. (/proc/self is
+ * empty once the first thread has ended.) */
 #include "runtime/maps.h"
 #include "runtime/runtime-impl.h"
 #include <linux/fcntl.h>
@@ -78,7 +79,7 @@ static void parse(struct rt_maps *m, size_t len, size_t max)
 /* All of the file; -ENOSPC if it needs more than size. */
 static long slurp(char *text, size_t size)
 {
-	long fd = SYS(openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0), n;
+	long fd = SYS(openat, AT_FDCWD, "/proc/thread-self/maps", O_RDONLY | O_CLOEXEC, 0), n;
 	size_t len = 0;
 
 	if (fd < 0)

@@ -99,12 +99,15 @@ void rt_free(void *p)
 
 /* ---- the lock: 0 free, 1 held, 2 held and waited for ---- */
 
+#define NO_MASK (~0ull) /* refused, by seccomp: nothing to give back. SIGKILL is in no mask */
+
 uint64_t rt_lock(void)
 {
 	uint64_t all = ~0ull, mask = 0;
 	uint32_t old = 0;
 
-	(void)SYS(rt_sigprocmask, 0 /* SIG_BLOCK */, &all, &mask, sizeof(mask));
+	if (SYS(rt_sigprocmask, 0 /* SIG_BLOCK */, &all, &mask, sizeof(mask)) < 0)
+		mask = NO_MASK;
 	if (cas_acq_rel(&rt.lock_word, &old, 1))
 		return mask;
 	while (exchange_acq_rel(&rt.lock_word, 2) != 0)
@@ -116,5 +119,6 @@ void rt_unlock(uint64_t mask)
 {
 	if (exchange_acq_rel(&rt.lock_word, 0) == 2)
 		(void)SYS(futex, &rt.lock_word, FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
-	(void)SYS(rt_sigprocmask, 2 /* SIG_SETMASK */, &mask, 0, sizeof(mask));
+	if (mask != NO_MASK) /* cannot fail: it has just worked */
+		(void)SYS(rt_sigprocmask, 2 /* SIG_SETMASK */, &mask, 0, sizeof(mask));
 }

@@ -233,26 +233,17 @@ static void module_remove(struct rt_module *mod)
 
 /* ---- interface to programs ---- */
 
-static int64_t clock_ms(void)
-{
-	int64_t ts[2] = {0, 0};
-
-	(void)SYS(clock_gettime, 1 /* CLOCK_MONOTONIC */, ts); /* cannot fail */
-	return ts[0] * 1000 + ts[1] / 1000000;
-}
-
 /* Waits until all hosts have answered to `changes`, but not longer than promised (msg.h). */
 static void wait_synced(uint64_t changes)
 {
-	int64_t end = clock_ms() + rt.wait_ms, left;
+	uint64_t began = rt_clock_now(), limit_ns = rt.wait_ms * 1000000ull;
 
 	for (;;) {
 		uint64_t synced = load_acquire(&rt.synced); /* pairs with [synced] in control.c */
 		int64_t ts[2] = {0, 5000000};
 
-		left = end - clock_ms();
-		if (synced >= changes || left <= 0)
-			return;
+		if (synced >= changes || !began || rt_clock_now() - began >= limit_ns)
+			return; /* it has no time where the time is refused */
 		rt_control_wake(); /* again: a signal disposition may have dropped the last */
 		(void)SYS(futex, &rt.synced, FUTEX_WAIT_PRIVATE, (uint32_t)synced, ts, 0, 0);
 	}

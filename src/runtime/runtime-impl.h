@@ -120,6 +120,7 @@ void rt_clock_set(struct rt_thread *t, enum rt_clock clock);
 /* Before and after a thread makes a system call (two arguments of it) that may change its clock. */
 void rt_clock_before(long call, long a, long b);
 void rt_clock_after(long call, long a, long b, long result);
+uint64_t rt_clock_now(void); /* CLOCK_MONOTONIC for the calling thread; 0: refused */
 /* ring_set_producer.now for threads that may not read the TSC */
 uint64_t rt_clock_monotonic(const struct ring_set_producer *set);
 uint64_t rt_clock_as_tsc(const struct ring_set_producer *set);

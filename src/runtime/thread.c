@@ -137,9 +137,13 @@ static void forget_solo(struct rt_thread *t)
 
 struct rt_thread *rt_thread_new(void)
 {
-	uint32_t tid = (uint32_t)SYS(gettid);
-	struct rt_thread *t = claim_free(tid);
+	long me = SYS(gettid);
+	uint32_t tid = (uint32_t)me;
+	struct rt_thread *t;
 
+	if (me <= 0) /* seccomp: nobody knows who this is */
+		return NULL;
+	t = claim_free(tid);
 	if (!t)
 		t = claim_dead(tid);
 	if (!t)
@@ -249,6 +253,8 @@ bool rt_thread_verify(struct rt_thread *t, uintptr_t sp)
 	uint32_t gen = generation();
 	int32_t tid = (int32_t)SYS(gettid), was = t->gen == gen ? t->tid : 0;
 
+	if (tid <= 0) /* seccomp */
+		return false;
 	if (t->gen != gen) { /* first use, or a child of fork */
 		if (t->gen && t->tid != tid)
 			forget_solo(t);
