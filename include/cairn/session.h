@@ -145,6 +145,23 @@ struct cairn_rule {
 	const char *channel; /* NULL: the session's first */
 };
 
+/* Kernel events beside those of programs, by tracefs: in OUTPUT/kernel, on the same clock. */
+struct cairn_kernel_rule {
+	const char *pattern; /* 'system:name' with * and ?; without ':' a system or a name; may end
+			      * in " if FILTER" */
+	const char *filter; /* in the kernel's grammar, applied by it; NULL: none */
+};
+
+struct cairn_kernel_config {
+	const struct cairn_kernel_rule *rules;
+	size_t nrules;
+	const pid_t *pids; /* only these and their children; none: the session's pids */
+	size_t npids;
+	int all; /* != 0: the whole system */
+	uint64_t buffer_bytes; /* of each CPU's buffer in the kernel; 0: 2 MiB */
+	int buffer_adapts; /* != 0: it grows when it is too small */
+};
+
 struct cairn_session_config {
 	size_t size; /* sizeof(struct cairn_session_config) */
 	const char *name; /* letters, digits, '-', '_', '.'; < CAIRN_NAME_MAX */
@@ -161,6 +178,9 @@ struct cairn_session_config {
 	int ctf_version; /* 0 or 1: CTF 1.8; 2: CTF 2 */
 	const char *command; /* what is recorded, for the trace's environment; NULL: unknown */
 	uint64_t snapshot_bytes; /* limit of one snapshot, newest kept; 0: none */
+	const struct cairn_kernel_config
+		*kernel; /* NULL: no kernel events. Only root's, and of who may
+						   * use tracefs */
 };
 
 /* What programs did about a command. A command waits for every program it concerns, at most
@@ -230,6 +250,7 @@ struct cairn_stats {
 	uint64_t conflicts; /* events whose name has more than one description */
 	uint64_t run_ns; /* how long it has been recording */
 	int write_error; /* 0, or the errno value (-ENOSPC...) of the first failed write */
+	uint64_t kernel_events, kernel_bytes, kernel_lost; /* of the kernel; not in those above */
 };
 
 struct cairn_channel_info {

@@ -10,6 +10,7 @@
  * that only a burst of 250 MB/s on one CPU would fill a ring meanwhile. Rings that nobody has are
  * swept only. Overwrite rings are never read here.
  */
+#include "session/kernel.h"
 #include "session/session-impl.h"
 
 #define TAKE_BYTES (256u << 10)
@@ -137,6 +138,8 @@ uint64_t consume_step(struct cairn_host *h, uint64_t now)
 
 		if (s->state != SESSION_RUNNING && s->state != SESSION_STOPPING)
 			continue;
+		w = krec_step(s, now);
+		wait = MIN(wait, w);
 		if (!s->nrsets)
 			continue;
 		output_flush_metadata(s);

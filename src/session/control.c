@@ -11,7 +11,9 @@
  *	create		session, output, output_fd (local only),	-
  *			channels: [{name, mode, ring_bytes, block_ns,
  *			contexts}], rules: [rule], pids, ctf_version,
- *			command, snapshot_bytes
+ *			command, snapshot_bytes, kernel: {rules:
+ *			[{pattern, filter}], pids, all, adapt,
+ *			buffer_bytes}
  *	start stop	session, timeout_ms				report
  *	destroy		session						-
  *	channel-add	session, channel				-
@@ -29,6 +31,7 @@
  * take the same way without the socket, so that there is one meaning of each.
  */
 #include "session/json.h"
+#include "session/kernel.h"
 #include "session/session-impl.h"
 #include <errno.h>
 #include <stdio.h>
@@ -261,6 +264,8 @@ static int op_create(struct request *q, struct error *err)
 		r = add_pids(q, s, err);
 	if (r == 0)
 		r = check_memory_only(s, err);
+	if (r == 0)
+		r = krec_new(s, q->args, err);
 	if (r == 0 && s->output->dir)
 		r = place_open(s, &s->output->place, s->output->dir, err);
 	if (r < 0)

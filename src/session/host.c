@@ -248,6 +248,10 @@ static void handle(struct cairn_host *h, const struct epoll_event *ev)
 
 	if (ev->data.ptr == &h->timer_fd)
 		return; /* set anew at the end of the step */
+	if (ev->data.ptr == &h->kernel_ready) {
+		host_wake(h);
+		return;
+	}
 	if (ev->data.ptr == &h->public_fd || ev->data.ptr == &h->private_fd) {
 		int *fd = ev->data.ptr;
 

@@ -1,5 +1,6 @@
 /* What there is, as JSON: sessions, programs, the host. The commander's side is look.c. */
 #include "session/json.h"
+#include "session/kernel.h"
 #include "session/session-impl.h"
 #include <string.h>
 
@@ -15,6 +16,11 @@ static void add_stats(struct json_object *o, const struct cairn_stats *st)
 	json_add_u64(stats, "conflicts", st->conflicts);
 	json_add_u64(stats, "run_ns", st->run_ns);
 	json_add_u64(stats, "write_error", (uint64_t)st->write_error);
+	if (st->kernel_bytes) {
+		json_add_u64(stats, "kernel_events", st->kernel_events);
+		json_add_u64(stats, "kernel_bytes", st->kernel_bytes);
+		json_add_u64(stats, "kernel_lost", st->kernel_lost);
+	}
 	for (unsigned i = 0; i < CAIRN_LOST_REASONS; i++) {
 		const char *name = cairn_lost_reason(i);
 
@@ -121,6 +127,7 @@ static struct json_object *session_json(const struct session *s)
 		.run_ns = s->ran_ns,
 		.write_error = s->output->write_error};
 
+	krec_stats(s, &sum);
 	json_add_str(o, "name", s->name);
 	json_add_u64(o, "uid", s->uid);
 	json_add_u64(o, "state",

@@ -72,6 +72,9 @@ static void read_stats(struct json_object *o, struct cairn_stats *ret)
 		.conflicts = json_u64(st, "conflicts"),
 		.run_ns = json_u64(st, "run_ns"),
 		.write_error = (int)json_int(st, "write_error", 0),
+		.kernel_events = json_u64(st, "kernel_events"),
+		.kernel_bytes = json_u64(st, "kernel_bytes"),
+		.kernel_lost = json_u64(st, "kernel_lost"),
 	};
 	for (unsigned i = 0; i < CAIRN_LOST_MAX; i++) {
 		const char *name = cairn_lost_reason(i);

@@ -7,12 +7,12 @@
  * any record that needs it can be written. What cannot be written is counted as lost (disk), said
  * once, and never stops the consumer.
  */
+#include "session/kernel.h"
 #include "session/session-impl.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -85,31 +85,34 @@ static void write_failed(struct session *s, int r, const char *what)
 
 /* ---- the trace ---- */
 
+void output_facts(const struct session *s, struct output_facts *ret)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+
+	*ret = (struct output_facts){.facts = {.session = s->name, .command = s->command}};
+	(void)uname(&ret->u); /* cannot fail on a valid pointer */
+	if (gmtime_r(&now, &tm))
+		(void)strftime(ret->created, sizeof(ret->created), "%Y-%m-%dT%H:%M:%S+0000", &tm);
+	memcpy(ret->facts.uuid, s->uuid, sizeof(ret->facts.uuid));
+	ret->facts.hostname = ret->u.nodename;
+	ret->facts.kernel_release = ret->u.release;
+	ret->facts.kernel_version = ret->u.version;
+	ret->facts.machine = ret->u.machine;
+	ret->facts.created = ret->created;
+	ret->facts.tracer_version = CAIRN_VERSION;
+}
+
 static int new_trace(struct session *s)
 {
 	struct output *o = s->output;
-	struct utsname u = {0};
+	struct output_facts of;
 	struct ctf_clock clock;
-	time_t now = time(NULL);
-	struct tm tm;
-	char created[64] = "";
-	struct ctf_facts facts = {.session = s->name, .command = s->command};
-	int r;
 
-	(void)uname(&u); /* cannot fail on a valid pointer */
-	if (gmtime_r(&now, &tm))
-		(void)strftime(created, sizeof(created), "%Y-%m-%dT%H:%M:%S+0000", &tm);
-	memcpy(facts.uuid, s->uuid, sizeof(facts.uuid));
-	facts.hostname = u.nodename;
-	facts.kernel_release = u.release;
-	facts.kernel_version = u.version;
-	facts.machine = u.machine;
-	facts.created = created;
-	facts.tracer_version = CAIRN_VERSION;
+	output_facts(s, &of);
 	clock_now(s->host->clock, &o->begin);
 	clock_describe(s->host, NULL, &clock);
-	r = ctf_trace_new(&facts, &clock, &o->trace);
-	return r;
+	return ctf_trace_new(&of.facts, &clock, &o->trace);
 }
 
 static int add_streams(struct session *s)
@@ -208,6 +211,7 @@ void output_end(struct session *s)
 	clock_describe(s->host, &o->begin, &clock);
 	if (ctf_trace_set_clock(o->trace, &clock) < 0)
 		return; /* the first guess stays */
+	krec_set_clock(s, &clock);
 	output_text_anew(s);
 	r = place_replace_metadata(s, &o->place, &o->meta);
 	if (r < 0)

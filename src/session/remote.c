@@ -4,6 +4,7 @@
  * this process and runs that until it is done), and reads the answer.
  */
 #include "session/remote.h"
+#include "session/kernel.h"
 #include "session/session-impl.h"
 #include <errno.h>
 #include <limits.h>
@@ -340,6 +341,8 @@ int cairn_session_create(struct cairn_control *ctl, const struct cairn_session_c
 	json_object_object_add(req, "ctf_version", json_object_new_int(c.ctf_version));
 	json_add_u64(req, "snapshot_bytes", c.snapshot_bytes);
 	json_add_str(req, "command", c.command);
+	if (c.kernel)
+		json_object_object_add(req, "kernel", krec_to_json(c.kernel));
 	return control_call(ctl, req, NULL, err);
 }
 

@@ -18,6 +18,7 @@
 #include <cairn/session.h>
 #include <cairn/site.h>
 #include <json-c/json.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -254,6 +255,7 @@ struct session {
 	size_t nrsets, crsets;
 	uint32_t next_domain;
 	struct output *output; /* owned; never NULL */
+	struct krec *kernel; /* owned; NULL: no kernel events (kernel.h) */
 };
 
 struct session *session_find(struct cairn_host *h, const char *name, uid_t uid);
@@ -377,6 +379,12 @@ struct output {
 	int write_error; /* 0, or the errno value of the last kind of failure */
 };
 
+struct output_facts { /* of the session, for a trace of it; strings live in here or in the session */
+	struct ctf_facts facts;
+	struct utsname u;
+	char created[64];
+};
+void output_facts(const struct session *s, struct output_facts *ret);
 int output_new(struct session *s, const char *dir, int fd, struct error *err);
 void output_free(struct session *s);
 /* Makes trace and place, if not there yet. Channels are fixed from here on. */
@@ -499,6 +507,7 @@ struct cairn_host {
 	bool accept_paused; /* out of descriptors */
 	uint64_t accept_again_ns;
 	uint64_t next_look_ns;
+	char kernel_ready; /* epoll: a buffer of the kernel's fills; its address alone counts */
 	uint32_t nrings; /* highest possible CPU + 1 */
 	struct conn **conns; /* owned vector */
 	size_t nconns, cconns;

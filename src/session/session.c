@@ -6,6 +6,7 @@
  * has ACKed its CLOSE writes no more, so the rings are drained for the last time after all ACKs
  * (or the time-out) and then forgotten; a later start makes new ones.
  */
+#include "session/kernel.h"
 #include "session/session-impl.h"
 #include <ctype.h>
 #include <errno.h>
@@ -129,6 +130,7 @@ void session_free(struct session *s)
 	for (size_t i = 0; i < h->nconns; i++)
 		program_detach(h->conns[i], s, NULL);
 	session_forget_rsets(s);
+	krec_free(s);
 	output_free(s);
 	for (size_t i = 0; i < s->nchannels; i++)
 		channel_done(s, &s->channels[i]);
@@ -354,6 +356,11 @@ int session_start(struct session *s, struct command *cmd, struct error *err)
 	s->state = SESSION_RUNNING;
 	s->started_ns = now_ns(CLOCK_MONOTONIC);
 	output_flush_metadata(s);
+	r = krec_start(s, err);
+	if (r < 0) {
+		s->state = SESSION_STOPPED;
+		return r;
+	}
 	r = session_update_programs(s, cmd);
 	if (r == -ENOMEM || r == -ENOSPC || r == -EFBIG || r == -EMFILE || r == -ENFILE) {
 		session_stop(s, NULL);
@@ -373,6 +380,7 @@ void session_stop(struct session *s, struct command *cmd)
 		return;
 	s->state = SESSION_STOPPING;
 	s->ran_ns += now_ns(CLOCK_MONOTONIC) - s->started_ns;
+	krec_off(s);
 	for (size_t i = 0; i < s->nrsets; i++)
 		ringset_close(s->rsets[i]->rs);
 	for (size_t i = 0; i < h->nconns; i++)
@@ -385,6 +393,7 @@ void session_stopped(struct session *s)
 		return;
 	consume_drain(s);
 	session_forget_rsets(s);
+	krec_end(s);
 	output_end(s);
 	s->state = SESSION_STOPPED;
 }

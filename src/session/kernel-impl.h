@@ -1,0 +1,59 @@
+/* What kernel.c (life) and kernel-read.c (reading) share. */
+#ifndef CAIRN_SESSION_KERNEL_IMPL_H
+#define CAIRN_SESSION_KERNEL_IMPL_H
+
+#include "kernel/kctf.h"
+#include "kernel/texts.h"
+#include "kernel/tracefs.h"
+#include "session/kernel.h"
+
+#define KREC_BUFFER_DEFAULT (2u << 20) /* of each CPU */
+#define KREC_BUFFER_MAX (256u << 20)
+#define KREC_FILL_PERCENT "25" /* a buffer so full wakes the host */
+
+struct krec_rule {
+	char *pattern, *filter; /* owned; filter may be NULL */
+};
+
+struct krec_cpu {
+	int fd; /* trace_pipe_raw; -1: none */
+	struct kctf_stream s;
+	struct stream file;
+	uint64_t pages; /* read since the last look at how full it was */
+	uint64_t unsaid; /* losses that no packet has said yet */
+};
+
+struct krec {
+	struct krec_rule *rules; /* owned vector */
+	size_t nrules, crules;
+	pid_t *pids; /* owned; none and !all: the session's, or nobody to limit to */
+	size_t npids;
+	bool all, adapt, is_on;
+	uint64_t buffer_bytes; /* of each CPU, now */
+	struct tracefs *top, *instance; /* owned; instance NULL: not recording */
+	struct kpage_layout layout;
+	uint8_t *page; /* owned: layout.size */
+	struct krec_cpu *cpus; /* owned */
+	uint32_t ncpus;
+	struct kctf *ctf; /* owned; made at the first start */
+	struct place place; /* DIR/kernel */
+	struct ctf_text_pos text_pos;
+	struct buf meta, texts; /* owned */
+	size_t texts_written;
+	int texts_fd; /* -1: not made yet */
+	bool wants_symbols, has_ftrace_formats;
+	uint64_t next_ns; /* when what waits is old enough */
+	uint64_t events, bytes, lost; /* written; lost: all reasons */
+	int write_error;
+};
+
+/* Reads all that the CPU's buffer has now, or a bounded part (true: more waits). */
+bool krec_read_cpu(struct session *s, struct krec_cpu *c, bool to_the_end);
+void krec_flush(struct session *s, struct krec_cpu *c, bool final);
+void krec_write_texts(struct session *s);
+void krec_final_losses(struct session *s, struct krec_cpu *c);
+/* One event's format becomes known. */
+int krec_learn(struct krec *k, const char *system, const char *name, struct error *err);
+void krec_unknown(void *arg, uint32_t id); /* for kctf_on_unknown(); arg: struct krec */
+
+#endif

@@ -1,0 +1,247 @@
+/* Reading the kernel's buffers, without ever blocking the host.
+ *
+ * Each CPU's trace_pipe_raw is read by read(2), a page at a time. The kernel wakes the host when a buffer
+ * is a quarter full (option buffer_percent, epoll); besides, what waits is read when it is AGE_NS old.
+ * A look reads LOOK_PAGES of each CPU at most before it turns to the others.
+ */
+#include "session/kernel-impl.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <string.h>
+#include <unistd.h>
+
+#define AGE_NS 100000000u
+#define LOOK_PAGES 512
+#define PACKET_BYTES (256u << 10)
+#define GROW_FILL 2 /* --kernel-buffer auto: grow when 1/GROW_FILL of it was waiting at once */
+
+static void write_failed(struct session *s, int r)
+{
+	struct krec *k = s->kernel;
+
+	if (k->write_error != -r)
+		host_say(s->host,
+			"session %s: cannot write kernel events: %s; those that cannot be written are "
+			"counted as lost",
+			s->name, strerror(-r));
+	k->write_error = -r;
+	if (!s->output->write_error)
+		s->output->write_error = -r;
+}
+
+static void flush_metadata(struct session *s)
+{
+	struct krec *k = s->kernel;
+	int r;
+
+	if (ctf_metadata(kctf_trace(k->ctf), s->ctf_version == 2 ? CTF_2 : CTF_1_8, &k->text_pos,
+		    &k->meta) < 0)
+		return; /* no memory: with the next packet */
+	r = place_write_metadata(s, &k->place, &k->meta);
+	if (r < 0)
+		write_failed(s, r);
+}
+
+void krec_flush(struct session *s, struct krec_cpu *c, bool final)
+{
+	struct krec *k = s->kernel;
+	struct ring_view view;
+	struct ctf_frame f;
+	uint64_t lost = 0;
+	char name[32];
+	int r;
+
+	for (unsigned i = 0; i < CAIRN_LOST_REASONS; i++)
+		lost += c->s.lost[i];
+	if (!c->s.len && (!final || lost == c->file.lost_written))
+		return;
+	flush_metadata(s);
+	if (c->file.fd < 0) {
+		(void)snprintf(name, sizeof(name), "cpu%u", c->s.cpu); /* fits */
+		c->file.fd = place_create(s, &k->place, name);
+	}
+	c->s.seq = c->file.seq;
+	kctf_packet(k->ctf, &c->s, &view, &f);
+	r = place_write_packet(&k->place, &c->file, &f);
+	if (r < 0) {
+		c->s.lost[CAIRN_LOST_DISK] += c->s.events;
+		write_failed(s, r);
+	} else {
+		c->file.lost_written = lost;
+		k->events += c->s.events;
+		k->bytes += f.total;
+	}
+	kctf_packet_done(&c->s);
+}
+
+/* 1: a page was read and taken, 0: nothing waits, < 0. */
+static int read_page(struct session *s, struct krec_cpu *c)
+{
+	struct krec *k = s->kernel;
+	ssize_t n = read(c->fd, k->page, k->layout.size);
+	struct kpage page;
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	if (n == 0)
+		return 0;
+	if (kpage_begin(&page, &k->layout, k->page, (size_t)n) < 0) {
+		c->s.lost[CAIRN_LOST_CORRUPT]++;
+		return 1;
+	}
+	if (kctf_page_cuts(&c->s, &page))
+		krec_flush(s, c, false); /* what was before the loss is a packet of its own */
+	if (kctf_page(k->ctf, &c->s, &page) < 0)
+		return -ENOMEM;
+	if (c->s.len >= PACKET_BYTES)
+		krec_flush(s, c, false);
+	return 1;
+}
+
+bool krec_read_cpu(struct session *s, struct krec_cpu *c, bool to_the_end)
+{
+	int got = 1;
+
+	if (c->fd < 0)
+		return false;
+	for (unsigned i = 0; (to_the_end || i < LOOK_PAGES) && got > 0; i++) {
+		got = read_page(s, c);
+		c->pages += got > 0;
+	}
+	return got > 0;
+}
+
+/* Buffers that were half full get twice the room; at most KREC_BUFFER_MAX each. */
+static void adapt(struct session *s)
+{
+	struct krec *k = s->kernel;
+	uint64_t most = 0, lost = 0;
+	char text[64];
+
+	for (uint32_t i = 0; i < k->ncpus; i++) {
+		most = MAX(most, k->cpus[i].pages);
+		lost += k->cpus[i].s.lost[CAIRN_LOST_OVERWRITTEN] + k->cpus[i].s.unknown_gaps;
+		k->cpus[i].pages = 0;
+	}
+	if (most * k->layout.size < k->buffer_bytes / GROW_FILL && lost == k->lost)
+		return;
+	k->lost = lost;
+	if (k->buffer_bytes * 2 > KREC_BUFFER_MAX ||
+		tracefs_buffer(k->instance, k->buffer_bytes * 2, NULL) < 0)
+		return; /* no memory for more: it stays */
+	k->buffer_bytes *= 2;
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)k->buffer_bytes >> 10);
+	host_say(s->host, "session %s: the kernel's buffers have %s KiB each now", s->name, text);
+}
+
+uint64_t krec_step(struct session *s, uint64_t now)
+{
+	struct krec *k = s->kernel;
+	bool old, more = false;
+
+	if (!k || !k->instance || !k->is_on)
+		return UINT64_MAX;
+	old = now >= k->next_ns;
+	for (uint32_t i = 0; i < k->ncpus; i++)
+		more |= krec_read_cpu(s, &k->cpus[i], false);
+	if (k->adapt)
+		adapt(s);
+	for (uint32_t i = 0; i < k->ncpus && old; i++)
+		krec_flush(s, &k->cpus[i], false);
+	if (old) {
+		k->next_ns = now + AGE_NS;
+		krec_write_texts(s);
+	}
+	return more ? 0 : k->next_ns - now;
+}
+
+/* "NAME: N" of per_cpu/cpuN/stats. */
+static uint64_t stat_of(const char *text, const char *name)
+{
+	const char *at = text ? strstr(text, name) : NULL;
+
+	return at ? strtoull(at + strlen(name), NULL, 10) : 0;
+}
+
+/* What the pages said of losses, and what the kernel counted: pages that were full could not say how
+ * many, and nobody read the last ones. */
+void krec_final_losses(struct session *s, struct krec_cpu *c)
+{
+	struct krec *k = s->kernel;
+	AUTO(buf) struct buf b = {0};
+	char path[64];
+	uint64_t counted, *said = &c->s.lost[CAIRN_LOST_OVERWRITTEN];
+
+	(void)snprintf(path, sizeof(path), "per_cpu/cpu%u/stats", c->s.cpu); /* fits */
+	if (tracefs_read(k->instance, path, &b, NULL) == 0) {
+		counted = stat_of(b.data, "\noverrun: ") + c->unsaid;
+		if (counted > *said)
+			*said = counted;
+		c->s.lost[CAIRN_LOST_FULL] += stat_of(b.data, "dropped events: ");
+	}
+	c->unsaid = *said; /* the next start counts from zero */
+	krec_flush(s, c, true);
+}
+
+/* ---- the kernel's words ---- */
+
+void krec_write_texts(struct session *s)
+{
+	struct krec *k = s->kernel;
+	int dir;
+
+	if (k->texts_written == k->texts.len || k->place.dirfd < 0 || k->texts.err)
+		return;
+	if (k->texts_fd < 0) {
+		(void)mkdirat(k->place.dirfd, KTEXTS_DIR, 0777); /* if it fails, so does the next */
+		dir = openat(k->place.dirfd, KTEXTS_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (dir < 0)
+			return;
+		k->texts_fd =
+			openat(dir, KTEXTS_FILE, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+		(void)close(dir);
+	}
+	if (k->texts_fd < 0 ||
+		write_all(k->texts_fd, k->texts.data + k->texts_written,
+			k->texts.len - k->texts_written) < 0)
+		return; /* the events are printed with their fields, then */
+	k->texts_written = k->texts.len;
+}
+
+int krec_learn(struct krec *k, const char *system, const char *name, struct error *err)
+{
+	AUTO(buf) struct buf text = {0};
+	struct kformat *f = NULL;
+	int r = tracefs_format(k->instance, system, name, &text, err);
+
+	if (r == 0 && !text.data)
+		r = error_set(err, -EPROTO, "the format of %s:%s is empty", system, name);
+	if (r == 0)
+		r = kformat_parse(text.data, text.len, system, sizeof(long), &f, err);
+	if (r < 0) {
+		error_where(err, "%s:%s", system, name);
+		return r;
+	}
+	k->wants_symbols |= strstr(f->print_fmt, "%ps") || strstr(f->print_fmt, "%pS") ||
+		strstr(f->print_fmt, "%pF") || strstr(f->print_fmt, "%pf");
+	if (!kctf_format(k->ctf, f->id))
+		ktexts_add(&k->texts, "format", system, name, text.data, text.len);
+	return kctf_add(k->ctf, f, err);
+}
+
+/* Events of ftrace itself (stacks, marks) are not on any list: all are learnt when the first comes. */
+void krec_unknown(void *arg, uint32_t id)
+{
+	static const char *const own[] = {"function", "funcgraph_entry", "funcgraph_exit",
+		"context_switch", "kernel_stack", "wakeup", "user_stack", "bprint", "print",
+		"raw_data", "bputs", "mmiotrace_rw", "mmiotrace_map", "branch", "hwlat", "osnoise",
+		"timerlat", "func_repeats", "fgraph_retaddr_entry"};
+	struct krec *k = arg;
+
+	for (size_t i = 0; i < ARRAY_SIZE(own) && !k->has_ftrace_formats; i++)
+		(void)krec_learn(k, "ftrace", own[i], NULL); /* this kernel may lack it */
+	k->has_ftrace_formats = true;
+}
