@@ -125,6 +125,18 @@ int child_release(struct child *ch)
 	return -err;
 }
 
+void child_stop(struct child *ch)
+{
+	if (ch->pid <= 0 || ch->gate < 0)
+		return;
+	(void)kill(ch->pid, SIGKILL); /* ours, and not reaped yet */
+	(void)close(ch->gate);
+	(void)close(ch->failed);
+	ch->gate = ch->failed = -1;
+	(void)child_ended(ch, true);
+	ch->status = 0; /* its end says nothing */
+}
+
 bool child_ended(struct child *ch, bool wait)
 {
 	pid_t got;

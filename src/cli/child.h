@@ -30,6 +30,8 @@ int priority_raise(void);
 int child_start(struct child *ch, const struct child_setup *setup);
 /* Lets it run. 0, or -errno of a failed exec (it has been reaped then). */
 int child_release(struct child *ch);
+/* Ends one that still waits at its gate, and reaps it. */
+void child_stop(struct child *ch);
 /* Reaps it if it has ended: true then. */
 bool child_ended(struct child *ch, bool wait);
 /* The shell's convention: its exit status, or 128 + signal. */

@@ -27,18 +27,19 @@ int progress_due_ms(const struct progress *p)
 void progress_show(struct progress *p, const struct cairn_stats *stats)
 {
 	char events[HUMAN_MAX], rate[HUMAN_MAX], lost[HUMAN_MAX], bytes[HUMAN_MAX];
-	uint64_t now = now_ns(CLOCK_MONOTONIC);
+	uint64_t now = now_ns(CLOCK_MONOTONIC), all = stats->events + stats->kernel_events;
 
 	if (!p->on)
 		return;
 	(void)fprintf(stderr, "\r%s events  %s  lost %s  %s  %.0f s\033[K\r",
-		human_count(events, stats->events),
-		human_rate(rate, stats->events - p->shown_events, now - p->shown_ns),
-		human_count(lost, stats->lost_total), human_bytes(bytes, stats->bytes),
+		human_count(events, all),
+		human_rate(rate, all - p->shown_events, now - p->shown_ns),
+		human_count(lost, stats->lost_total + stats->kernel_lost),
+		human_bytes(bytes, stats->bytes + stats->kernel_bytes),
 		(double)(now - p->begin_ns) / 1e9);
 	(void)fflush(stderr);
 	p->shown_ns = now;
-	p->shown_events = stats->events;
+	p->shown_events = all;
 	p->visible = true;
 }
 
@@ -69,10 +70,19 @@ void progress_summary(
 	char a[HUMAN_MAX], b[HUMAN_MAX], t[HUMAN_MAX];
 	bool first = true;
 
-	(void)fprintf(stderr, "cairn: %s events, %s, in %s", human_count(a, stats->events),
-		human_bytes(b, stats->bytes), human_ns(t, now_ns(CLOCK_MONOTONIC) - p->begin_ns));
+	(void)fprintf(stderr, "cairn: %s events", human_count(a, stats->events));
+	if (stats->kernel_bytes)
+		(void)fprintf(
+			stderr, " and %s of the kernel", human_count(a, stats->kernel_events));
+	(void)fprintf(stderr, ", %s, in %s", human_bytes(b, stats->bytes + stats->kernel_bytes),
+		human_ns(t, now_ns(CLOCK_MONOTONIC) - p->begin_ns));
+	if (stats->kernel_lost)
+		(void)fprintf(stderr,
+			"\ncairn: %s kernel events were lost\nhint: --kernel-buffer auto or a larger "
+			"one, fewer events, or a filter",
+			human_count(a, stats->kernel_lost));
 	if (!stats->lost_total) {
-		(void)fputs("; none lost\n", stderr);
+		(void)fputs(stats->kernel_lost ? "\n" : "; none lost\n", stderr);
 		return;
 	}
 	(void)fprintf(stderr, "\ncairn: %s events were lost (", human_count(a, stats->lost_total));

@@ -86,10 +86,40 @@ static int open_host(struct running *x)
 	return CLI_OK;
 }
 
+/* -k and --kernel-filter as rules. NULL: none, or no memory (then *ret_n is not 0). */
+static struct cairn_kernel_rule *kernel_rules(struct record *r, size_t *ret_n)
+{
+	size_t n = r->kernel.len + r->kernel_filters.len;
+	struct cairn_kernel_rule *rules = n ? calloc(n, sizeof(*rules)) : NULL;
+
+	*ret_n = n;
+	for (size_t i = 0; rules && i < r->kernel.len; i++)
+		rules[i].pattern = r->kernel.items[i];
+	for (size_t i = 0; rules && i < r->kernel_filters.len; i++) {
+		char *text = (char *)r->kernel_filters.items[i]; /* argv's own: ours to cut */
+		char *split = strstr(text, ": ");
+
+		*split = '\0';
+		rules[r->kernel.len + i].pattern = text;
+		rules[r->kernel.len + i].filter = split + 2;
+	}
+	return rules;
+}
+
 static int create_session(struct running *x)
 {
 	struct record *r = x->r;
 	struct cairn_error err = {0};
+	pid_t child = x->child.pid;
+	size_t nkernel;
+	AUTO(free) struct cairn_kernel_rule *rules = kernel_rules(r, &nkernel);
+	struct cairn_kernel_config kernel = {.rules = rules,
+		.nrules = nkernel,
+		.all = r->all,
+		.pids = child ? &child : r->what.pids,
+		.npids = child ? 1 : r->what.npids,
+		.buffer_bytes = r->kernel_buffer,
+		.buffer_adapts = r->kernel_adapts};
 	bool memory = r->what.channel.mode == CAIRN_CHANNEL_OVERWRITE;
 	int nrules = recording_rules(&r->what, true), got;
 	struct cairn_session_config cfg = {.size = sizeof(cfg),
@@ -101,10 +131,11 @@ static int create_session(struct running *x)
 		.rules = r->what.rules,
 		.nrules = (size_t)MAX(nrules, 0),
 		.ctf_version = r->what.ctf_version,
-		.command = r->command.len ? r->command.data : NULL};
+		.command = r->command.len ? r->command.data : NULL,
+		.kernel = nkernel ? &kernel : NULL};
 	struct cairn_report report = {0};
 
-	if (nrules < 0)
+	if (nrules < 0 || (nkernel && !rules))
 		return fail_text(r->c, NULL, "out of memory");
 	got = cairn_session_create(x->ctl, &cfg, &err);
 	if (got < 0)
@@ -115,6 +146,15 @@ static int create_session(struct running *x)
 	return CLI_OK;
 }
 
+static int command_failed(struct running *x, int err)
+{
+	(void)fail_text(x->r->c, err == -ENOENT ? "is the name right, and in PATH?" : NULL,
+		"cannot run '%s': %s", x->r->argv[0], strerror(-err));
+	x->command_failed = true;
+	return err == -ENOENT ? 127 : 126; /* as shells have it */
+}
+
+/* The command waits at its gate: its pid is known, and nothing of it has happened yet. */
 static int start_command(struct running *x)
 {
 	struct record *r = x->r;
@@ -128,15 +168,14 @@ static int start_command(struct running *x)
 		.nice = x->old_nice};
 	int err = child_start(&x->child, &setup);
 
-	if (err == 0)
-		err = child_release(&x->child);
-	if (err) {
-		(void)fail_text(r->c, err == -ENOENT ? "is the name right, and in PATH?" : NULL,
-			"cannot run '%s': %s", r->argv[0], strerror(-err));
-		x->command_failed = true;
-		return err == -ENOENT ? 127 : 126; /* as shells have it */
-	}
-	return CLI_OK;
+	return err ? command_failed(x, err) : CLI_OK;
+}
+
+static int release_command(struct running *x)
+{
+	int err = child_release(&x->child);
+
+	return err ? command_failed(x, err) : CLI_OK;
 }
 
 /* Opens a descriptor for each process of -p, readable when it has ended. */
@@ -335,7 +374,7 @@ static int finish(struct running *x)
 	if (stats.write_error && stats.write_error != EPIPE)
 		return fail_text(r->c, "the trace holds what could be written",
 			"writing the trace failed: %s", strerror(stats.write_error));
-	if (stats.events == 0 && !snapshot)
+	if (stats.events == 0 && stats.kernel_events == 0 && !snapshot)
 		return say_nothing_recorded(x);
 	if (!r->quiet) {
 		progress_summary(&x->progress, &stats, r->what.channel.ring_bytes);
@@ -370,12 +409,16 @@ static int record(struct running *x)
 		ret = reach_exist(r->c, r->what.pids, r->what.npids);
 	if (ret == CLI_OK)
 		ret = watch_pids(x);
+	if (ret == CLI_OK && r->argv)
+		ret = start_command(x);
 	if (ret == CLI_OK)
 		ret = create_session(x);
 	if (ret == CLI_OK && r->argv)
-		ret = start_command(x);
-	if (ret != CLI_OK)
+		ret = release_command(x);
+	if (ret != CLI_OK) {
+		child_stop(&x->child);
 		return ret;
+	}
 	if (!r->argv && !r->quiet)
 		say("recording; Ctrl-C ends it");
 	if (r->what.npids || r->all)

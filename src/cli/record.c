@@ -8,7 +8,16 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { OPT_R_WITH = OPT_FIRST, OPT_R_DURATION, OPT_R_RING_DIR, OPT_R_ALL, OPT_R_QUIET = 'q' };
+enum {
+	OPT_R_WITH = OPT_FIRST,
+	OPT_R_DURATION,
+	OPT_R_RING_DIR,
+	OPT_R_ALL,
+	OPT_R_KERNEL_FILTER,
+	OPT_R_KERNEL_BUFFER,
+	OPT_R_KERNEL = 'k',
+	OPT_R_QUIET = 'q'
+};
 
 static int run(const struct command *c, int argc, char **argv);
 
@@ -29,7 +38,14 @@ static const struct option_def options[] = {
 	ROW_CTF2,
 	{OPT_PID, 'p', "pid", "PID",
 		"record these running programs and their\nchildren; ids by commas"},
-	{OPT_R_ALL, 'a', "all", NULL, "record every program of this user"},
+	{OPT_R_ALL, 'a', "all", NULL,
+		"record every program of this user; with -k, all\nthat the kernel sees (also beside a COMMAND)"},
+	{OPT_R_KERNEL, 'k', "kernel", "EVENT",
+		"also record kernel events: 'sched:*', or\n'sched:sched_switch if prev_pid==1'; repeatable"},
+	{OPT_R_KERNEL_FILTER, 0, "kernel-filter", "TEXT",
+		"'EVENT: FILTER': the kernel keeps of EVENT what\npasses FILTER"},
+	{OPT_R_KERNEL_BUFFER, 0, "kernel-buffer", "SIZE",
+		"of each CPU in the kernel; default 2M; auto:\nit grows when it is too small"},
 	{OPT_R_QUIET, 'q', "quiet", NULL, "no progress and no summary"},
 	{0},
 };
@@ -44,7 +60,8 @@ const struct command command_record = {
 		"examples:\n"
 		"  cairn record -- ./server             events marked in ./server\n"
 		"  cairn record --with libc -- ls -l    what ls asks of the C library\n"
-		"  cairn record -e 'http:*' --all --duration 10s",
+		"  cairn record -e 'http:*' --all --duration 10s\n"
+		"  cairn record -k 'sched:*' -k 'syscalls:sys_enter_open*' -- ./server",
 	.run = run,
 };
 
@@ -86,6 +103,20 @@ static int option(struct record *r, const struct command *c, int id, const char 
 	case OPT_R_ALL: r->all = true; return CLI_OK;
 	case OPT_R_QUIET: r->quiet = true; return CLI_OK;
 	case OPT_R_RING_DIR: r->ring_dir = value; return CLI_OK;
+	case OPT_R_KERNEL:
+	case OPT_R_KERNEL_FILTER:
+		if (strings_add(id == OPT_R_KERNEL ? &r->kernel : &r->kernel_filters, value) == 0)
+			return CLI_OK;
+		return fail_text(c, NULL, "out of memory");
+	case OPT_R_KERNEL_BUFFER:
+		r->kernel_adapts = strcmp(value, "auto") == 0;
+		if (r->kernel_adapts)
+			return CLI_OK;
+		if (parse_size(value, &r->kernel_buffer) == 0 && r->kernel_buffer >= 4096 &&
+			r->kernel_buffer <= 1u << 30)
+			return CLI_OK;
+		return usage_error(
+			c, "'%s' is no size of a kernel buffer: 4K to 1G, or auto", value);
 	case OPT_R_DURATION:
 		if (parse_duration_ns(value, &r->duration_ns) == 0 && r->duration_ns)
 			return CLI_OK;
@@ -97,7 +128,8 @@ static int option(struct record *r, const struct command *c, int id, const char 
 /* Who is recorded: exactly one of a command, -p, --all. */
 static int check(struct record *r, const struct command *c)
 {
-	int ways = (r->argv != NULL) + (r->what.npids > 0) + r->all;
+	int ways = (r->argv != NULL) + (r->what.npids > 0) +
+		(r->all && !(r->argv && (r->kernel.len || r->kernel_filters.len)));
 
 	if (ways == 0)
 		return usage_error(c, "nothing to record: give -- COMMAND, -p PID or --all");
@@ -110,10 +142,21 @@ static int check(struct record *r, const struct command *c)
 		if (kill(r->what.pids[i], 0) != 0 && errno == ESRCH)
 			return fail_text(c, NULL, "there is no process %d", r->what.pids[i]);
 	r->stream = r->what.output && strcmp(r->what.output, "-") == 0;
+	for (size_t i = 0; i < r->kernel_filters.len; i++)
+		if (!strstr(r->kernel_filters.items[i], ": "))
+			return usage_error(c, "--kernel-filter '%s': expected 'EVENT: FILTER'",
+				r->kernel_filters.items[i]);
+	if (r->stream && (r->kernel.len || r->kernel_filters.len))
+		return usage_error(c,
+			"-k writes a second trace beside the programs' own: name a directory with "
+			"-o, one stream cannot hold both");
 	if (r->stream && r->what.channel.mode == CAIRN_CHANNEL_OVERWRITE)
 		return usage_error(c,
 			"--mode overwrite keeps events in memory until the end; "
 			"it cannot be streamed by -o -");
+	if (r->what.channel.mode == CAIRN_CHANNEL_OVERWRITE &&
+		(r->kernel.len || r->kernel_filters.len))
+		return usage_error(c, "-k and --mode overwrite do not go together");
 	if (r->stream && isatty(STDOUT_FILENO))
 		return fail_text(c, "cairn record -o - ... | cairn print -",
 			"-o - would write a binary trace to the terminal");
@@ -179,6 +222,8 @@ static int run(const struct command *c, int argc, char **argv)
 	}
 	buf_done(&r.preload);
 	buf_done(&r.command);
+	auto_strings(&r.kernel);
+	auto_strings(&r.kernel_filters);
 	auto_recording(&r.what);
 	return ret;
 }

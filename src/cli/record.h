@@ -12,6 +12,9 @@ struct record {
 	bool all, quiet, stream, with; /* with: --with, even if it had to be left out */
 	uint64_t duration_ns; /* 0: no limit */
 	const char *ring_dir;
+	struct strings kernel, kernel_filters; /* -k, --kernel-filter */
+	uint64_t kernel_buffer; /* bytes; 0: the default */
+	bool kernel_adapts;
 	struct buf preload, command; /* owned; LD_PRELOAD's part, the command as text */
 	char directory[64]; /* the default output */
 };

@@ -36,6 +36,8 @@ struct krec {
 	struct krec_cpu *cpus; /* owned */
 	uint32_t ncpus;
 	struct kctf *ctf; /* owned; made at the first start */
+	char *dir; /* owned: DIR */
+	int dirfd; /* of it; -1: not made yet */
 	struct place place; /* DIR/kernel */
 	struct ctf_text_pos text_pos;
 	struct buf meta, texts; /* owned */

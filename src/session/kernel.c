@@ -63,6 +63,32 @@ static int read_pids(struct krec *k, struct json_object *o)
 	return 0;
 }
 
+/* DIR becomes ours, the session's own trace goes to DIR/user. */
+static int open_dir(struct session *s, struct error *err)
+{
+	struct krec *k = s->kernel;
+	struct place p;
+	char *user;
+	int r;
+
+	place_init(&p);
+	r = place_open(s, &p, s->output->dir, err);
+	if (r < 0)
+		return r;
+	k->dirfd = take_fd(&p.dirfd);
+	place_done(&p);
+	if (asprintf(&user, "%s/user", s->output->dir) < 0)
+		return error_set(err, -ENOMEM, "no memory for a session");
+	k->dir = s->output->dir;
+	s->output->dir = user;
+	return 0;
+}
+
+const char *krec_dir(const struct session *s)
+{
+	return s->kernel ? s->kernel->dir : NULL;
+}
+
 int krec_new(struct session *s, struct json_object *args, struct error *err)
 {
 	struct json_object *o = json_get(args, "kernel", json_type_object);
@@ -86,7 +112,7 @@ int krec_new(struct session *s, struct json_object *args, struct error *err)
 	if (!k)
 		return error_set(err, -ENOMEM, "no memory for a session");
 	s->kernel = k;
-	k->texts_fd = -1;
+	k->texts_fd = k->dirfd = -1;
 	place_init(&k->place);
 	k->all = json_int(o, "all", 0) != 0;
 	k->adapt = json_int(o, "adapt", 0) != 0;
@@ -95,7 +121,7 @@ int krec_new(struct session *s, struct json_object *args, struct error *err)
 		k->buffer_bytes = KREC_BUFFER_DEFAULT;
 	if (read_rules(k, o) < 0 || read_pids(k, o) < 0)
 		return error_set(err, -ENOMEM, "no memory for a session, or too many -k");
-	return 0;
+	return open_dir(s, err);
 }
 
 struct json_object *krec_to_json(const struct cairn_kernel_config *c)
@@ -141,14 +167,10 @@ static int make_trace(struct session *s, struct error *err)
 	}
 	if (k->place.dirfd >= 0)
 		return 0;
-	if (mkdirat(s->output->place.dirfd, "kernel", 0777) < 0 && errno != EEXIST)
-		r = -errno;
-	else
-		r = openat(s->output->place.dirfd, "kernel", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	r = r == -1 ? -errno : r;
-	if (r < 0)
-		return error_set(err, r, "cannot make %s/kernel: %s", s->output->dir, strerror(-r));
-	k->place.dirfd = r;
+	if (mkdirat(k->dirfd, "kernel", 0777) == 0 || errno == EEXIST)
+		k->place.dirfd = openat(k->dirfd, "kernel", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (k->place.dirfd < 0)
+		return error_set(err, -errno, "cannot make %s/kernel: %s", k->dir, strerror(errno));
 	return 0;
 }
 
@@ -440,6 +462,8 @@ void krec_free(struct session *s)
 	buf_done(&k->meta);
 	buf_done(&k->texts);
 	auto_fd(&k->texts_fd);
+	auto_fd(&k->dirfd);
+	free(k->dir);
 	free(k);
 	s->kernel = NULL;
 }

@@ -137,6 +137,7 @@ static struct json_object *session_json(const struct session *s)
 	json_add_u64(o, "recovered", s->recovered);
 	json_add_str(o, "output",
 		s->output->place.stream_fd >= 0 ? "-"
+			: krec_dir(s)		? krec_dir(s)
 			: s->output->dir	? s->output->dir
 						: "");
 	json_add_u64(o, "processes", programs_of(s));
