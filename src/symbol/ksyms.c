@@ -1,0 +1,198 @@
+/* The kernel's functions by address. Its text has a line for each symbol, not always in order:
+ *
+ *	ffffffff81234560 t name	[module]
+ *
+ * A function ends where the next begins. The last one of the kernel or of a module has no next that
+ * says so: it is given LAST_MAX bytes at most, so that a module that came later is not named after it.
+ */
+#include "symbol/symbol.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LAST_MAX (64u << 10)
+
+struct entry {
+	uint64_t begin;
+	uint32_t name, module; /* in text; module 0: none */
+};
+
+struct ksyms {
+	char *text; /* owned */
+	struct entry *all; /* owned, by address */
+	size_t n, cap;
+};
+
+struct line {
+	uint64_t address;
+	char type;
+	const char *name, *module; /* in the text */
+	size_t name_len, module_len;
+};
+
+static int hex(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Takes a line apart; false if it is none. */
+static bool line_parse(const char *p, const char *end, struct line *ret)
+{
+	const char *at = p;
+
+	*ret = (struct line){0};
+	while (at < end && hex(*at) >= 0 && at - p < 16)
+		ret->address = ret->address << 4 | (uint64_t)hex(*at++);
+	if (at == p || end - at < 4 || at[0] != ' ' || at[2] != ' ')
+		return false;
+	ret->type = at[1];
+	ret->name = at += 3;
+	while (at < end && *at != '\t' && *at != ' ')
+		at++;
+	ret->name_len = (size_t)(at - ret->name);
+	while (at < end && (*at == '\t' || *at == ' '))
+		at++;
+	if (at < end && *at == '[' && end[-1] == ']') {
+		ret->module = at + 1;
+		ret->module_len = (size_t)(end - at) - 2;
+	}
+	return ret->name_len > 0;
+}
+
+static bool is_function(const struct line *l)
+{
+	return strchr("tTwW", l->type) != NULL && l->type;
+}
+
+void ksyms_functions(const char *text, size_t len, struct buf *ret)
+{
+	const char *end = text + len, *next;
+	struct line l;
+
+	for (const char *p = text; p < end; p = next) {
+		const char *eol = memchr(p, '\n', (size_t)(end - p));
+
+		next = eol ? eol + 1 : end;
+		if (line_parse(p, eol ? eol : end, &l) && is_function(&l) && l.address) {
+			buf_add(ret, p, (size_t)((eol ? eol : end) - p));
+			buf_char(ret, '\n');
+		}
+	}
+}
+
+static int by_address(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+
+	if (x->begin != y->begin)
+		return x->begin < y->begin ? -1 : 1;
+	return x->name < y->name ? -1 : x->name > y->name; /* as in the text */
+}
+
+static int read_lines(struct ksyms *k, size_t len, size_t *ret_zero)
+{
+	char *end = k->text + len, *next;
+	struct line l;
+
+	for (char *p = k->text; p < end; p = next) {
+		char *eol = memchr(p, '\n', (size_t)(end - p));
+		struct entry *e;
+
+		eol = eol ? eol : end;
+		next = eol + 1;
+		if (!line_parse(p, eol, &l) || !is_function(&l))
+			continue;
+		if (!l.address) {
+			++*ret_zero;
+			continue;
+		}
+		e = VEC_ADD(k->all, k->n, k->cap);
+		if (!e)
+			return -ENOMEM;
+		e->begin = l.address;
+		e->name = (uint32_t)(l.name - k->text);
+		e->module = l.module ? (uint32_t)(l.module - k->text) : 0;
+		k->text[e->name + l.name_len] = 0;
+		if (l.module)
+			k->text[e->module + l.module_len] = 0;
+	}
+	return 0;
+}
+
+int ksyms_parse(const char *text, size_t len, struct ksyms **ret, struct error *e)
+{
+	struct ksyms *k = calloc(1, sizeof(*k));
+	size_t zero = 0;
+	int err = -ENOMEM;
+
+	if (len > UINT32_MAX / 2) {
+		free(k);
+		return error_set(e, -ENODATA, "kallsyms is too large");
+	}
+	if (k)
+		k->text = malloc(len + 1);
+	if (k && k->text) {
+		memcpy(k->text, text, len);
+		k->text[len] = 0;
+		err = read_lines(k, len, &zero);
+	}
+	if (err == 0 && !k->n)
+		err = zero ? -EACCES : -ENODATA;
+	if (err < 0) {
+		ksyms_free(k);
+		return error_set(e, err, "%s",
+			err == -EACCES		  ? "kallsyms hides all addresses (kptr_restrict)"
+				: err == -ENODATA ? "kallsyms names no function"
+						  : "no memory for kallsyms");
+	}
+	qsort(k->all, k->n, sizeof(*k->all), by_address);
+	*ret = k;
+	return 0;
+}
+
+void ksyms_free(struct ksyms *k)
+{
+	if (!k)
+		return;
+	free(k->all);
+	free(k->text);
+	free(k);
+}
+
+static bool same_module(const struct ksyms *k, const struct entry *a, const struct entry *b)
+{
+	return strcmp(a->module ? k->text + a->module : "", b->module ? k->text + b->module : "") ==
+		0;
+}
+
+bool ksyms_find(const struct ksyms *k, uint64_t address, struct ksym *ret)
+{
+	size_t lo = 0, hi = k->n, next;
+	const struct entry *e;
+	uint64_t end;
+
+	while (lo < hi) { /* the first entry above */
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (k->all[mid].begin <= address)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (!lo)
+		return false;
+	next = lo--;
+	while (lo > 0 && k->all[lo - 1].begin == k->all[lo].begin)
+		lo--; /* of several names the first */
+	e = &k->all[lo];
+	end = next < k->n ? k->all[next].begin : UINT64_MAX;
+	if ((next >= k->n || !same_module(k, e, &k->all[next])) && end - e->begin > LAST_MAX)
+		end = e->begin + LAST_MAX;
+	if (address >= end)
+		return false;
+	*ret = (struct ksym){.name = k->text + e->name,
+		.module = e->module ? k->text + e->module : NULL,
+		.begin = e->begin,
+		.size = end - e->begin};
+	return true;
+}
