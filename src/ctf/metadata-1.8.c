@@ -186,11 +186,18 @@ static void write_enum_type(struct buf *out, const struct ctf_field *f)
 
 static void write_integer_type(struct buf *out, const struct ctf_field *f)
 {
-	const char *what = f->f->kind == CAIRN_KIND_INT || f->f->flags & CAIRN_FIELD_SIGNED ? "int"
-		: f->f->flags & CAIRN_FIELD_HEX						    ? "hex"
-						: "uint";
+	bool is_signed = f->f->kind == CAIRN_KIND_INT || f->f->flags & CAIRN_FIELD_SIGNED;
+	bool is_hex = f->f->flags & CAIRN_FIELD_HEX;
 
-	buf_printf(out, "%s%u_t", what, f->f->width * 8u);
+	if (is_signed && is_hex)
+		buf_printf(out, "integer { size = %u; align = 8; signed = true; base = 16; }",
+			f->f->width * 8u);
+	else
+		buf_printf(out, "%s%u_t",
+			is_signed	 ? "int"
+				: is_hex ? "hex"
+					 : "uint",
+			f->f->width * 8u);
 }
 
 static void write_type(struct buf *out, const struct ctf_field *f)

@@ -241,7 +241,7 @@ static void write_integer(struct buf *out, const struct ctf_field *f)
 	buf_printf(out, "{\"type\":\"fixed-length-%ssigned-integer\",\"length\":%u," LE,
 		is_signed ? "" : "un", f->f->width * 8u);
 	if (f->f->kind == CAIRN_KIND_PTR || f->f->kind == CAIRN_KIND_BYTES ||
-		(f->f->flags & CAIRN_FIELD_HEX && !is_signed))
+		f->f->flags & CAIRN_FIELD_HEX)
 		buf_str(out, ",\"preferred-display-base\":16");
 	if (f->f->nlabels)
 		write_mappings(out, f);

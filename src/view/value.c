@@ -303,14 +303,25 @@ void value_babeltrace(struct out *o, const struct cairn_value *v)
 
 /* ---- JSON ---- */
 
+/* What Cairn's traces have for a bool: CTF 1.8 knows no other than such an enumeration. */
+static bool is_bool(const struct cairn_type *t)
+{
+	return t->nlabels == 2 && strcmp(t->labels[0].name, "false") == 0 &&
+		t->labels[0].first == 0 && t->labels[0].last == 0 &&
+		strcmp(t->labels[1].name, "true") == 0 && t->labels[1].first == 1;
+}
+
 static void scalar_json(struct out *o, const struct cairn_value *v)
 {
 	const char *label;
 	char c;
 
-	if (v->type && v->type->kind == CAIRN_TYPE_ENUM && (label = cairn_value_label(v)))
-		out_json(o, label, strlen(label));
-	else if (is_char(v)) {
+	if (v->type && v->type->kind == CAIRN_TYPE_ENUM && (label = cairn_value_label(v))) {
+		if (is_bool(v->type))
+			out_str(o, label);
+		else
+			out_json(o, label, strlen(label));
+	} else if (is_char(v)) {
 		c = (char)v->u;
 		out_json(o, &c, 1);
 	} else if (v->kind == CAIRN_VALUE_UINT)

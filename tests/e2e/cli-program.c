@@ -18,7 +18,7 @@ int main(int argc, char **argv)
 
 	for (int i = 0; i < count; i++)
 		CAIRN(demo, tick, i, (square, (long)i * i));
-	CAIRN_LEVEL(CAIRN_WARNING, demo, kinds, name, (blob, numbers), CAIRN_HEX(flags, 255u),
+	CAIRN_LEVEL(CAIRN_WARNING, demo, kinds, name, (blob, numbers), CAIRN_HEX(flags, 255),
 		CAIRN_BYTES(raw, blob, sizeof(blob)), (half, 0.5), (none, (const char *)NULL),
 		CAIRN_ENUM(colour, GREEN, RED, GREEN, BLUE));
 	CAIRN_LOG(demo, CAIRN_INFO, "fired %d times, %s", count, "done");
