@@ -1,8 +1,9 @@
 /* The runtime's own memory and lock.
  *
  * Memory is for the control side only (registry, hosts), never for fire(): blocks of powers of two
- * from chunks of anonymous memory, kept on free lists per size; large ones are mapped alone. A
- * child of fork finds it whole, because the fork handlers hold the lock. The program's malloc is
+ * from chunks of anonymous memory, kept on free lists per size; large ones are mapped alone. None up
+ * to 1 MiB is ever unmapped: a section of fire() that sleeps in a page fault may have looked there
+ * (decision 026). A child of fork finds it whole, because the fork handlers hold the lock. The program's malloc is
  * never used: it may be wrapped, and it may be what is being traced.
  */
 #include "runtime/runtime-impl.h"
@@ -11,7 +12,8 @@
 
 #define CHUNK_BYTES (64u << 10)
 #define CLASS_MIN 5 /* 32 bytes, 16 of them the head */
-#define CLASS_MAX 15 /* 32 KiB */
+#define CLASS_CHUNK 15 /* 32 KiB: larger ones are no parts of chunks */
+#define CLASS_MAX 20 /* 1 MiB: larger ones are unmapped when they are freed */
 
 struct head { /* before each block */
 	uint64_t bytes; /* of the block with its head */
@@ -31,6 +33,7 @@ static void *map_pages(size_t n)
 	return SYS_IS_ERR(p) ? NULL : (void *)p;
 }
 
+/* A block of 1 << class bytes, zeroed. */
 static struct head *take(uint32_t class)
 {
 	struct head *h = pool.free[class];
@@ -38,8 +41,11 @@ static struct head *take(uint32_t class)
 
 	if (h) {
 		pool.free[class] = h->next_free;
+		rt_zero(h, n);
 		return h;
 	}
+	if (class > CLASS_CHUNK)
+		return map_pages(n);
 	if (pool.left < n) {
 		uint8_t *chunk = map_pages(CHUNK_BYTES);
 
@@ -54,10 +60,18 @@ static struct head *take(uint32_t class)
 	return h;
 }
 
+static uint32_t class_of(size_t n)
+{
+	uint32_t class = CLASS_MIN;
+
+	while (class < CLASS_MAX && ((size_t)1 << class) < n)
+		class ++;
+	return class;
+}
+
 void *rt_alloc(size_t n)
 {
 	struct head *h;
-	uint32_t class = CLASS_MIN;
 
 	if (n > ((size_t)1 << 40))
 		return NULL;
@@ -66,12 +80,10 @@ void *rt_alloc(size_t n)
 		n = (n + 4095) & ~(size_t)4095;
 		h = map_pages(n);
 	} else {
-		while (class < CLASS_MAX && ((size_t)1 << class) < n)
-			class ++;
+		uint32_t class = class_of(n);
+
 		n = (size_t)1 << class;
 		h = take(class);
-		if (h)
-			rt_zero(h, n);
 	}
 	if (!h)
 		return NULL;
@@ -82,7 +94,7 @@ void *rt_alloc(size_t n)
 void rt_free(void *p)
 {
 	struct head *h;
-	uint32_t class = CLASS_MIN;
+	uint32_t class;
 
 	if (!p)
 		return;
@@ -91,8 +103,7 @@ void rt_free(void *p)
 		(void)SYS(munmap, h, h->bytes); /* ours and whole: cannot fail */
 		return;
 	}
-	while ((1u << class) < h->bytes)
-		class ++;
+	class = class_of(h->bytes);
 	h->next_free = pool.free[class];
 	pool.free[class] = h;
 }
