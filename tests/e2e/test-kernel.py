@@ -1,0 +1,191 @@
+#!/usr/bin/env python3
+"""Kernel events beside programs' own: in one trace, on one clock, and nothing left behind."""
+import os
+import pwd
+import re
+import signal
+
+from cairn import CAIRN, Skip, main, test, wait_for
+
+TRACEFS = "/sys/kernel/tracing"
+
+
+def need_tracefs(*events):
+    if os.geteuid() != 0:
+        raise Skip("needs root")
+    if not os.path.isdir(TRACEFS + "/instances"):
+        raise Skip("needs tracefs on " + TRACEFS)
+    for event in events:
+        if not os.path.isdir(TRACEFS + "/events/" + event.replace(":", "/")):
+            raise Skip("this kernel has no event " + event)
+
+
+def instances(pid):
+    """Those that this process made."""
+    return [n for n in os.listdir(TRACEFS + "/instances") if n.startswith("cairn-%d-" % pid)]
+
+
+BETWEEN = """
+#define _GNU_SOURCE
+#include <cairn/trace.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+static void *work(void *arg)
+{
+	for (int i = 0; i < 2500; i++) {
+		syscall(SYS_getppid);
+		CAIRN(between, mark, i);
+	}
+	return 0;
+}
+int main(void)
+{
+	pthread_t t[4];
+	for (int i = 0; i < 4; i++) pthread_create(&t[i], 0, work, 0);
+	for (int i = 0; i < 4; i++) pthread_join(t[i], 0);
+}
+"""
+
+
+@test
+def marks_lie_between_system_calls(t):
+    need_tracefs("syscalls:sys_enter_getppid", "syscalls:sys_exit_getppid")
+    prog = t.compile("between", BETWEEN, ["-pthread"])
+    t.record([prog], "-k", "syscalls:sys_enter_getppid", "-k", "syscalls:sys_exit_getppid",
+             "--kernel-buffer", "8M", "--ring-size", "4M")
+    threads = {}
+    for e in t.events():
+        if e["event"] in ("sys_enter_getppid", "sys_exit_getppid", "mark"):
+            threads.setdefault(e["tid"], []).append(
+                (e["event"], e["fields"]["i"] if e["event"] == "mark" else None))
+    assert not t.lost(), t.lost()
+    # the program's first thread may ask, too, for the runtime's sake
+    threads = {tid: got for tid, got in threads.items() if any(e == "mark" for e, _ in got)}
+    assert len(threads) == 4, threads.keys()
+    for tid, got in threads.items():
+        want = []
+        for i in range(2500):
+            want += [("sys_enter_getppid", None), ("sys_exit_getppid", None), ("mark", i)]
+        wrong = next((i for i in range(len(want)) if i >= len(got) or got[i] != want[i]), None)
+        assert got == want, "thread %d: at %s: %s" % (tid, wrong, got[max(wrong - 3, 0):wrong + 4])
+    t.check_babeltrace()
+
+
+@test
+def children_and_nobody_else(t):
+    need_tracefs("syscalls:sys_enter_openat", "sched:sched_process_exec")
+    t.record(["sh", "-c", "cat /dev/null; cat /dev/null"], "-k", "syscalls:sys_enter_openat",
+             "-k", "sched:sched_process_exec")
+    events = t.events()
+    execs = [e for e in events if e["event"] == "sched_process_exec"]
+    assert len(execs) == 3, execs
+    assert execs[0]["fields"]["filename"].endswith("/sh"), execs[0]
+    tids = {e["tid"] for e in execs}
+    opens = [e for e in events if e["event"] == "sys_enter_openat"]
+    assert opens and all(e["tid"] in tids for e in opens), tids
+    t.check_babeltrace()
+
+
+@test
+def filters(t):
+    need_tracefs("syscalls:sys_enter_read", "syscalls:sys_enter_write")
+    prog = t.compile("rw", r"""
+#include <fcntl.h>
+#include <unistd.h>
+int main(void)
+{
+	int fd = open("/dev/null", O_RDWR);
+	char c[64] = "";
+	for (int i = 1; i <= 50; i++) {
+		if (write(fd, c, i) != i) return 1;
+		if (read(fd, c, i) != 0) return 2;
+	}
+}
+""")
+    t.record([prog], "-k", "syscalls:sys_enter_write if count == 17",
+             "--kernel-filter", "syscalls:sys_enter_read: count >= 40 && count < 43")
+    got = [(e["event"], e["fields"]["count"]) for e in t.events()]
+    assert got == [("sys_enter_write", 17), ("sys_enter_read", 40), ("sys_enter_read", 41),
+                   ("sys_enter_read", 42)], got
+
+
+@test
+def what_is_wrong_is_said(t):
+    need_tracefs("sched:sched_switch")
+    before = set(os.listdir(TRACEFS + "/instances"))
+    r = t.record(["true"], "-k", "sched:no_such_event", status=1, trace=t.path("a"))
+    assert "no kernel event matches 'sched:no_such_event'" in r.err, r
+    r = t.record(["true"], "-k", "sched:sched_switch if no_such_field == 1", status=1,
+                 trace=t.path("b"))
+    assert "refuses the filter" in r.err and "Field not found" in r.err, r
+    r = t.record(["touch", t.path("ran")], "-k", "sched:sched_switch if (prev_pid == 1", status=1,
+                 trace=t.path("c"))
+    assert "refuses the filter" in r.err, r
+    assert not os.path.exists(t.path("ran")), "the command ran though recording failed"
+    left = [n for n in set(os.listdir(TRACEFS + "/instances")) - before if not alive(n)]
+    assert not left, left
+
+
+def alive(instance):
+    m = re.match(r"cairn-(\d+)-(\d+)-\d+$", instance)
+    try:
+        with open("/proc/%s/stat" % m.group(1)) as f:
+            return f.read().rpartition(")")[2].split()[19] == m.group(2)
+    except (OSError, AttributeError):
+        return False
+
+
+@test
+def what_the_killed_leave_is_swept(t):
+    need_tracefs("sched:sched_process_exit")
+    held = t.start([CAIRN, "record", "-q", "-o", t.path("killed"), "-k", "sched:sched_process_exit",
+                    "--", "sleep", "1000"], start_new_session=True)
+    (name,) = wait_for(lambda: instances(held.pid), "an instance is made")
+    # not before all is set: then the trace has its metadata
+    wait_for(lambda: open(TRACEFS + "/instances/%s/tracing_on" % name).read().strip() == "1",
+             "tracing is on")
+    # another one that lives: it is left alone
+    other = t.start([CAIRN, "record", "-q", "-o", t.path("alive"), "-k", "sched:sched_process_exit",
+                     "--", "cat"], stdin=-1)
+    wait_for(lambda: instances(other.pid), "another instance is made")
+    held.kill()
+    held.wait()
+    assert instances(held.pid) == [name]
+    t.record(["true"], "-k", "sched:sched_process_exit")
+    wait_for(lambda: not instances(held.pid), "the next recording removes it", 10)
+    assert instances(other.pid), "a living session's instance was removed"
+    other.stdin.close()
+    assert other.wait() == 0
+    assert not instances(other.pid)
+    assert [e["event"] for e in t.events(t.path("alive"))] == ["sched_process_exit"]
+    os.killpg(held.pid, signal.SIGKILL)  # its sleep
+
+
+@test
+def without_the_right_it_says_so(t):
+    need_tracefs("sched:sched_switch")
+    nobody = pwd.getpwnam("nobody")
+    os.chmod(t.dir, 0o755)
+    os.makedirs(t.path("nobody"))
+    os.chown(t.path("nobody"), nobody.pw_uid, nobody.pw_gid)
+
+    def drop():
+        os.setgroups([])
+        os.setgid(nobody.pw_gid)
+        os.setuid(nobody.pw_uid)
+
+    if not os.access(CAIRN, os.X_OK):
+        raise Skip("others cannot run what was built")
+    err = open(t.path("err"), "w")
+    p = t.start([CAIRN, "record", "-o", t.path("nobody/trace"), "-k", "sched:sched_switch", "--", "true"],
+                env={"CAIRN_RUNDIR": t.path("nobody/run")}, preexec_fn=drop, stderr=err)
+    status = p.wait()
+    said = open(t.path("err")).read()
+    if "Permission denied" in said and "tracing" not in said:
+        raise Skip("others cannot reach what was built")
+    assert status == 1, (status, said)
+    assert "need root" in said and "without -k" in said, said
+
+
+main()

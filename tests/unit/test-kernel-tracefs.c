@@ -1,0 +1,194 @@
+/* The tracing file system, by a directory of plain files in place of the kernel's. */
+#include "kernel/tracefs.h"
+#include "test.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char root[64];
+
+static void put(const char *path, const char *text)
+{
+	char full[4096], *slash;
+	FILE *f;
+
+	(void)snprintf(full, sizeof(full), "%s/%s", root, path);
+	slash = strrchr(full, '/');
+	*slash = 0;
+	CHECK_INT(mkdir_p(full, 0777), 0);
+	*slash = '/';
+	f = fopen(full, "w");
+	CHECK(f && fputs(text, f) >= 0);
+	if (f)
+		(void)fclose(f);
+}
+
+static void check_file(const char *path, const char *want)
+{
+	AUTO(buf) struct buf b = {0};
+	char full[4096];
+
+	(void)snprintf(full, sizeof(full), "%s/%s", root, path);
+	CHECK_INT(read_file(full, 4096, &b), 0);
+	CHECK_STR(b.data ? b.data : "", want);
+}
+
+static bool there(const char *path)
+{
+	char full[4096];
+
+	(void)snprintf(full, sizeof(full), "%s/%s", root, path);
+	return access(full, F_OK) == 0;
+}
+
+static struct tracefs *setup(void)
+{
+	struct tracefs *t = NULL;
+	struct error e = {0};
+	char command[128];
+
+	(void)strcpy(root, "/tmp/cairn-test-tracefs-XXXXXX");
+	CHECK(mkdtemp(root) != NULL);
+	put("trace_clock", "[local] global x86-tsc");
+	put("available_events", "sched:sched_switch\nsched:sched_waking\nirq:softirq_raise\n");
+	put("events/sched/sched_switch/format", "name: sched_switch\nID: 1\nformat:\n");
+	put("events/sched/sched_switch/enable", "0");
+	put("instances/other/trace_clock", "local");
+	CHECK_INT(tracefs_open(root, &t, &e), 0);
+	CHECK(t && t->fake);
+	(void)command;
+	return t;
+}
+
+static void cleanup(struct tracefs *t)
+{
+	char command[128];
+
+	tracefs_free(t);
+	(void)snprintf(command, sizeof(command), "rm -rf %s", root);
+	CHECK_INT(system(command), 0);
+}
+
+TEST(what_is_not_there)
+{
+	struct tracefs *t = NULL;
+	struct error e = {0};
+
+	CHECK_INT(tracefs_open("/nonexistent", &t, &e), -ENOENT);
+	CHECK(!t && strstr(e.message, "tracefs") && e.hint[0]);
+}
+
+TEST(events_by_pattern)
+{
+	struct tracefs *t = setup();
+	struct {
+		const char *pattern;
+		size_t n;
+	} cases[] = {{NULL, 3}, {"sched:*", 2}, {"*:*s*", 3}, {"sched", 2}, {"softirq_raise", 1},
+		{"sched:sched_wa?ing", 1}, {"sched:", 0}, {":sched_switch", 0}, {"none", 0}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		AUTO(tracefs_events) struct tracefs_events l = {0};
+
+		CHECK_INT(tracefs_events(t, cases[i].pattern, &l, NULL), 0);
+		CHECK_INT(l.n, cases[i].n);
+		if (l.n == 3)
+			CHECK_STR(l.all[0].system, "irq"); /* in order */
+	}
+	cleanup(t);
+}
+
+TEST(an_instance_and_its_files)
+{
+	struct tracefs *t = setup(), *i = NULL;
+	struct error e = {0};
+	AUTO(buf) struct buf b = {0};
+	const int32_t pids[] = {12, 345};
+	char path[256];
+	bool alive = false;
+
+	CHECK_INT(tracefs_instance_new(t, &i, &e), 0);
+	CHECK(tracefs_instance_owner(i->name, &alive) && alive);
+	CHECK_INT(tracefs_format(i, "sched", "sched_switch", &b, &e), 0);
+	CHECK(b.len > 20);
+	(void)snprintf(path, sizeof(path), "instances/%s/set_event_pid", i->name);
+	put(path, "1\n");
+	CHECK_INT(tracefs_pids(i, pids, 2, &e), 0);
+	check_file(path, "12\n345\n");
+	(void)snprintf(path, sizeof(path), "instances/%s/buffer_size_kb", i->name);
+	put(path, "");
+	CHECK_INT(tracefs_buffer(i, 1u << 20, &e), 0);
+	check_file(path, "1024");
+	CHECK_INT(tracefs_clock(i, "x86-tsc", &e), -ENOENT);
+	CHECK(strstr(e.message, "trace_clock") != NULL);
+	CHECK_INT(tracefs_enable(i, "../..", "x", true, &e), -ENAMETOOLONG);
+	CHECK_INT(tracefs_instance_remove(i, &e), 0);
+	CHECK(there("instances/other"));
+	*strrchr(path, '/') = 0;
+	CHECK(!there(path));
+	cleanup(t);
+}
+
+TEST(owners)
+{
+	char name[128];
+	bool alive = true;
+
+	CHECK(!tracefs_instance_owner("other", &alive));
+	CHECK(!tracefs_instance_owner("cairn-", &alive));
+	CHECK(!tracefs_instance_owner("cairn-12-34", &alive));
+	CHECK(!tracefs_instance_owner("cairn-12-34-5x", &alive));
+	CHECK(!tracefs_instance_owner("cairn--1-34-5", &alive));
+	/* this process's number, but started at another time: it is another one's */
+	(void)snprintf(name, sizeof(name), "cairn-%d-1-0", getpid());
+	CHECK(tracefs_instance_owner(name, &alive) && !alive);
+}
+
+TEST(the_dead_are_swept)
+{
+	struct tracefs *t = setup(), *mine = NULL;
+	struct error e = {0};
+	pid_t child = fork();
+	int status = 0;
+
+	if (child == 0) { /* dies with its instance */
+		struct tracefs *i = NULL;
+
+		_exit(tracefs_instance_new(t, &i, &e) == 0 ? 0 : 1);
+	}
+	CHECK(waitpid(child, &status, 0) == child && status == 0);
+	CHECK_INT(tracefs_instance_new(t, &mine, &e), 0);
+	put("instances/cairn-999999999-5-0/set_event", "x");
+	put("instances/cairn-user-made/set_event", "x");
+	CHECK_INT(tracefs_sweep(t), 2);
+	CHECK_INT(tracefs_sweep(t), 0);
+	CHECK(there("instances/other") && there("instances/cairn-user-made"));
+	CHECK(faccessat(mine->fd, ".", F_OK, 0) == 0);
+	CHECK_INT(tracefs_instance_remove(mine, &e), 0);
+	cleanup(t);
+}
+
+TEST(filters_that_are_refused)
+{
+	struct tracefs *t = setup();
+	struct error e = {0};
+	AUTO(fd) int fd = -1;
+
+	/* the kernel's file refuses the write; a read-only directory entry stands for it */
+	CHECK_INT(tracefs_filter(t, "sched", "sched_switch", "prev_pid == 1", &e), -ENOENT);
+	CHECK(strstr(e.message, "prev_pid == 1") && strstr(e.message, "sched:sched_switch"));
+	put("error_log",
+		"[  1.0] event filter parse error: error: First one\n  Command: a\n           ^\n"
+		"[  9.5] trace_kprobe: error: Failed to find symbol\n"
+		"  Command: p nosuch arg=1\n"
+		"             ^\n");
+	e = (struct error){.message = "refused"};
+	tracefs_error_log(t, &e);
+	CHECK_STR(e.message, "refused: Failed to find symbol");
+	CHECK_STR(e.hint, "here: p  >>nosuch arg=1");
+	cleanup(t);
+}
+
+TEST_MAIN()
