@@ -29,6 +29,7 @@ const struct command *const cli_commands[] = {
 	&command_daemon,
 	&command_recover,
 	&command_dormant,
+	&command_boot,
 	&command_help,
 	NULL,
 };

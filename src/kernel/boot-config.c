@@ -295,6 +295,9 @@ int boot_session_config(const struct boot_session *s, struct buf *ret, struct er
 	r = r < 0 ? r : add_globals(&w, s);
 	if (r < 0)
 		return r;
+	/* Nothing of the top instance's own? */
+	if (w.c.first && !w.c.first->first)
+		w.c.first = w.c.first->next;
 	r = bootconfig_write(&w.c, BOOTCONFIG_TREE, ret, &f);
 	return r < 0 ? error_set(e, r, "the bootconfig would have %s", f.message) : 0;
 }

@@ -88,6 +88,12 @@ int boot_list_add(struct boot_list *l, const char *text); /* 0 or -ENOMEM */
 int boot_session_config(const struct boot_session *s, struct buf *ret, struct error *e);
 int boot_session_cmdline(const struct boot_session *s, struct buf *ret, struct error *e);
 
+/* One probe from its definition for the kernel, "p:GROUP/EVENT PLACE ARGS", or by names, "PLACE ARGS"
+ * (`is_return`: a return probe); texts of ret are in the arena. An event without a name gets one: the
+ * kernel's own, or of its function. Only the shape is checked. 0; -EINVAL, *fault; -ENOMEM. */
+int boot_probe_parse(struct arena *arena, const char *text, bool is_return, struct boot_probe *ret,
+	struct text_fault *fault);
+
 /* The hexadecimal mask of a list of CPUs "0,2-5", as cpumasks are written; 0 or -EINVAL. */
 int boot_cpumask(const char *list, struct buf *ret);
 
