@@ -160,7 +160,11 @@ struct cairn_kernel_config {
 	int all; /* != 0: the whole system */
 	uint64_t buffer_bytes; /* of each CPU's buffer in the kernel; 0: 2 MiB */
 	int buffer_adapts; /* != 0: it grows when it is too small */
+	unsigned stacks; /* CAIRN_STACK_*: with each event the stack that led to it */
 };
+
+#define CAIRN_STACK_KERNEL 1u
+#define CAIRN_STACK_USER 2u /* as far as frame pointers lead; stored by file and offset */
 
 struct cairn_session_config {
 	size_t size; /* sizeof(struct cairn_session_config) */

@@ -119,7 +119,8 @@ static int create_session(struct running *x)
 		.pids = child ? &child : r->what.pids,
 		.npids = child ? 1 : r->what.npids,
 		.buffer_bytes = r->kernel_buffer,
-		.buffer_adapts = r->kernel_adapts};
+		.buffer_adapts = r->kernel_adapts,
+		.stacks = r->stacks};
 	bool memory = r->what.channel.mode == CAIRN_CHANNEL_OVERWRITE;
 	int nrules = recording_rules(&r->what, true), got;
 	struct cairn_session_config cfg = {.size = sizeof(cfg),

@@ -15,6 +15,7 @@ enum {
 	OPT_R_ALL,
 	OPT_R_KERNEL_FILTER,
 	OPT_R_KERNEL_BUFFER,
+	OPT_R_STACK,
 	OPT_R_KERNEL = 'k',
 	OPT_R_QUIET = 'q'
 };
@@ -46,6 +47,8 @@ static const struct option_def options[] = {
 		"'EVENT: FILTER': the kernel keeps of EVENT what\npasses FILTER"},
 	{OPT_R_KERNEL_BUFFER, 0, "kernel-buffer", "SIZE",
 		"of each CPU in the kernel; default 2M; auto:\nit grows when it is too small"},
+	{OPT_R_STACK, 0, "stack", "WHAT",
+		"with each kernel event the stack that led to it:\nkernel, user or both"},
 	{OPT_R_QUIET, 'q', "quiet", NULL, "no progress and no summary"},
 	{0},
 };
@@ -117,6 +120,14 @@ static int option(struct record *r, const struct command *c, int id, const char 
 			return CLI_OK;
 		return usage_error(
 			c, "'%s' is no size of a kernel buffer: 4K to 1G, or auto", value);
+	case OPT_R_STACK:
+		r->stacks |= strcmp(value, "kernel") == 0 ? CAIRN_STACK_KERNEL
+			: strcmp(value, "user") == 0	  ? CAIRN_STACK_USER
+			: strcmp(value, "both") == 0	  ? CAIRN_STACK_KERNEL | CAIRN_STACK_USER
+							  : 0;
+		return r->stacks
+			? CLI_OK
+			: usage_error(c, "--stack '%s': expected kernel, user or both", value);
 	case OPT_R_DURATION:
 		if (parse_duration_ns(value, &r->duration_ns) == 0 && r->duration_ns)
 			return CLI_OK;

@@ -15,6 +15,7 @@ struct record {
 	struct strings kernel, kernel_filters; /* -k, --kernel-filter */
 	uint64_t kernel_buffer; /* bytes; 0: the default */
 	bool kernel_adapts;
+	unsigned stacks; /* CAIRN_STACK_* */
 	struct buf preload, command; /* owned; LD_PRELOAD's part, the command as text */
 	char directory[64]; /* the default output */
 };

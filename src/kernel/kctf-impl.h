@@ -34,6 +34,8 @@ struct kclass {
 	size_t nfits, fits_cap;
 	uint32_t min_len; /* of a record */
 	uint32_t ndynamic;
+	kctf_take_fn *take; /* NULL: records become what the form says */
+	void *take_arg;
 	struct kclass_form {
 		struct kop *ops; /* owned */
 		size_t nops, ops_cap;

@@ -9,7 +9,8 @@
 #define FORM_EXTENDED 2u
 #define HEADER_MAX 12
 #define BODY_FIRST (64u << 10)
-#define IDS 65536 /* common_type has 16 bits */
+#define KERNEL_IDS 65536 /* common_type has 16 bits */
+#define IDS (KCTF_OWN_LAST + 1)
 
 struct kctf {
 	struct ctf_trace *trace; /* owned */
@@ -29,7 +30,7 @@ int kctf_new(const struct ctf_facts *facts, const struct ctf_clock *clock, struc
 	if (!k)
 		return -ENOMEM;
 	k->by_id = calloc(IDS, sizeof(struct kclass *));
-	k->asked = calloc(IDS / 8, 1);
+	k->asked = calloc(KERNEL_IDS / 8, 1);
 	if (k->by_id && k->asked)
 		err = ctf_trace_new(facts, clock, &k->trace);
 	if (err == 0)
@@ -72,6 +73,10 @@ int kctf_add(struct kctf *k, struct kformat *f, struct error *e)
 	err = kclass_new(f, &c, e);
 	if (err < 0)
 		return err;
+	if (k->by_id[id]) {
+		c->take = k->by_id[id]->take;
+		c->take_arg = k->by_id[id]->take_arg;
+	}
 	kclass_free(k->by_id[id]);
 	k->by_id[id] = c;
 	return 0;
@@ -271,18 +276,13 @@ static bool reserve(struct kctf_stream *s, const struct kclass *c, uint32_t len)
 /* The common fields, where they are in every kernel: type u16, flags u8, preempt count u8, pid i32. */
 #define COMMON_BYTES 8
 
-static int add_event(struct kctf *k, struct kctf_stream *s, const struct kpage_event *ev)
+static int add_record(
+	struct kctf *k, struct kctf_stream *s, struct kclass *c, const struct kpage_event *ev)
 {
-	struct kclass *c;
 	uint8_t *to;
 	int64_t id;
 	enum kform form;
 
-	c = ev->len >= COMMON_BYTES ? class_of(k, ev->data[0] | (uint32_t)ev->data[1] << 8) : NULL;
-	if (!c || ev->len < c->min_len) {
-		s->lost[CAIRN_LOST_CORRUPT]++;
-		return 0;
-	}
 	form = c->nfits && fits(c, ev->data) ? KFORM_NARROW : KFORM_WIDE;
 	id = c->form[form].id >= 0 ? c->form[form].id : id_of(k, c, form);
 	if (id < 0 || !reserve(s, c, ev->len))
@@ -301,6 +301,35 @@ static int add_event(struct kctf *k, struct kctf_stream *s, const struct kpage_e
 	s->end_ts = MAX(ev->ts, s->end_ts);
 	s->events++;
 	return 0;
+}
+
+static int add_event(struct kctf *k, struct kctf_stream *s, const struct kpage_event *ev)
+{
+	struct kclass *c;
+
+	c = ev->len >= COMMON_BYTES ? class_of(k, ev->data[0] | (uint32_t)ev->data[1] << 8) : NULL;
+	if (!c || ev->len < c->min_len) {
+		s->lost[CAIRN_LOST_CORRUPT]++;
+		return 0;
+	}
+	return c->take ? c->take(c->take_arg, s, ev) : add_record(k, s, c, ev);
+}
+
+void kctf_take(struct kctf *k, uint32_t id, kctf_take_fn *fn, void *arg)
+{
+	k->by_id[id]->take = fn;
+	k->by_id[id]->take_arg = arg;
+}
+
+int kctf_emit(struct kctf *k, struct kctf_stream *s, uint32_t id, const struct kpage_event *ev)
+{
+	struct kclass *c = id < IDS ? k->by_id[id] : NULL;
+
+	if (!c || ev->len < MAX(c->min_len, COMMON_BYTES)) {
+		s->lost[CAIRN_LOST_CORRUPT]++;
+		return 0;
+	}
+	return add_record(k, s, c, ev);
 }
 
 bool kctf_page_cuts(const struct kctf_stream *s, const struct kpage *page)

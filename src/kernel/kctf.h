@@ -36,6 +36,11 @@ const struct kformat *kctf_format(const struct kctf *k, uint32_t id); /* or NULL
 /* Calls fn when a record of an id without format comes up, once for each id: it may kctf_add(). */
 void kctf_on_unknown(struct kctf *k, void (*fn)(void *arg, uint32_t id), void *arg);
 
+/* Ids of events of our own, which no kernel has, for kctf_add() and kctf_emit(). Their records begin
+ * with the common fields, too. */
+#define KCTF_OWN_FIRST 65536u
+#define KCTF_OWN_LAST 65543u
+
 struct kctf_stream { /* one CPU's; zeroed at first but for cpu and instance */
 	uint32_t cpu;
 	uint64_t instance; /* ctf_instance() */
@@ -54,6 +59,12 @@ void kctf_stream_done(struct kctf_stream *s);
 bool kctf_page_cuts(const struct kctf_stream *s, const struct kpage *page);
 /* Adds the events of a page (kpage_begin() was called). 0, -ENOMEM. What makes no sense is counted. */
 int kctf_page(struct kctf *k, struct kctf_stream *s, struct kpage *page);
+/* Records of this id are given to fn, which says by kctf_emit() what stands in their place. The id is
+ * known (kctf_add()). fn: 0 or -ENOMEM. */
+typedef int kctf_take_fn(void *arg, struct kctf_stream *s, const struct kpage_event *ev);
+void kctf_take(struct kctf *k, uint32_t id, kctf_take_fn *fn, void *arg);
+/* Adds a record of the event `id`, whatever its first bytes say. */
+int kctf_emit(struct kctf *k, struct kctf_stream *s, uint32_t id, const struct kpage_event *ev);
 /* The packet of what s has; after it is written, kctf_packet_done(). *view must live as long as *ret. */
 void kctf_packet(
 	struct kctf *k, const struct kctf_stream *s, struct ring_view *view, struct ctf_frame *ret);

@@ -3,6 +3,7 @@
 #define CAIRN_SESSION_KERNEL_IMPL_H
 
 #include "kernel/kctf.h"
+#include "kernel/kstacks.h"
 #include "kernel/texts.h"
 #include "kernel/tracefs.h"
 #include "session/kernel.h"
@@ -36,6 +37,9 @@ struct krec {
 	struct krec_cpu *cpus; /* owned */
 	uint32_t ncpus;
 	struct kctf *ctf; /* owned; made at the first start */
+	unsigned stacks; /* CAIRN_STACK_* */
+	struct mappings *mappings; /* owned; NULL: no user stacks */
+	struct kstacks *kstacks; /* owned; likewise */
 	char *dir; /* owned: DIR */
 	int dirfd; /* of it; -1: not made yet */
 	struct place place; /* DIR/kernel */
@@ -56,6 +60,10 @@ void krec_write_texts(struct session *s);
 void krec_final_losses(struct session *s, struct krec_cpu *c);
 /* One event's format becomes known. */
 int krec_learn(struct krec *k, const char *system, const char *name, struct error *err);
+/* Stacks with events (kernel-stacks.c): when the instance is set up, when it goes. */
+int krec_stacks_start(struct session *s, struct error *err);
+void krec_stacks_stop(struct krec *k);
+void krec_stacks_free(struct krec *k);
 void krec_unknown(void *arg, uint32_t id); /* for kctf_on_unknown(); arg: struct krec */
 
 #endif

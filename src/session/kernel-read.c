@@ -92,6 +92,8 @@ static int read_page(struct session *s, struct krec_cpu *c)
 		c->s.lost[CAIRN_LOST_CORRUPT]++;
 		return 1;
 	}
+	if (k->mappings && mappings_update(k->mappings) < 0)
+		return -ENOMEM;
 	if (kctf_page_cuts(&c->s, &page))
 		krec_flush(s, c, false); /* what was before the loss is a packet of its own */
 	if (kctf_page(k->ctf, &c->s, &page) < 0)

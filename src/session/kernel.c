@@ -116,6 +116,7 @@ int krec_new(struct session *s, struct json_object *args, struct error *err)
 	place_init(&k->place);
 	k->all = json_int(o, "all", 0) != 0;
 	k->adapt = json_int(o, "adapt", 0) != 0;
+	k->stacks = (unsigned)json_int(o, "stacks", 0);
 	k->buffer_bytes = json_u64(o, "buffer_bytes");
 	if (!k->buffer_bytes)
 		k->buffer_bytes = KREC_BUFFER_DEFAULT;
@@ -142,6 +143,7 @@ struct json_object *krec_to_json(const struct cairn_kernel_config *c)
 	json_object_object_add(o, "pids", pids);
 	json_object_object_add(o, "all", json_object_new_int(c->all));
 	json_object_object_add(o, "adapt", json_object_new_int(c->buffer_adapts));
+	json_object_object_add(o, "stacks", json_object_new_int((int)c->stacks));
 	json_add_u64(o, "buffer_bytes", c->buffer_bytes);
 	return o;
 }
@@ -284,6 +286,8 @@ static int set_up(struct session *s, struct error *err)
 		r = limit(s, err);
 	for (size_t i = 0; i < k->nrules && r == 0; i++)
 		r = enable_rule(s, &k->rules[i], err);
+	if (r == 0)
+		r = krec_stacks_start(s, err);
 	return r;
 }
 
@@ -336,6 +340,7 @@ static void take_down(struct session *s)
 	k->instance = NULL;
 	tracefs_free(k->top);
 	k->top = NULL;
+	krec_stacks_stop(k);
 	k->is_on = false;
 }
 
@@ -457,6 +462,7 @@ void krec_free(struct session *s)
 	free(k->pids);
 	free(k->cpus);
 	free(k->page);
+	krec_stacks_free(k);
 	kctf_free(k->ctf);
 	place_done(&k->place);
 	buf_done(&k->meta);

@@ -48,9 +48,53 @@ static int open_regular(const char *path)
 
 	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
 		(void)close(fd); /* nothing was written */
+		errno = EINVAL;
 		fd = -1;
 	}
 	return fd;
+}
+
+static int64_t read_shift(int fd)
+{
+	Elf *elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
+	int64_t shift = SYMBOL_NO_SHIFT;
+	GElf_Phdr ph;
+	size_t n = 0;
+
+	if (!elf || elf_getphdrnum(elf, &n) < 0)
+		n = 0;
+	for (size_t i = 0; i < n && gelf_getphdr(elf, (int)i, &ph); i++) {
+		int64_t own = (int64_t)(ph.p_vaddr - ph.p_offset);
+
+		if (ph.p_type != PT_LOAD || !(ph.p_flags & PF_X))
+			continue;
+		if (shift != SYMBOL_NO_SHIFT && own != shift) {
+			shift = SYMBOL_NO_SHIFT;
+			break;
+		}
+		shift = own;
+	}
+	(void)elf_end(elf); /* takes NULL */
+	return shift;
+}
+
+int symbol_identity(const char *path, struct symbol_identity *ret)
+{
+	AUTO(fd) int fd = open_regular(path);
+	struct stat st;
+	int n;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	(void)elf_version(EV_CURRENT); /* fails only for a library older than its header */
+	n = read_id(fd, ret->build_id, sizeof(ret->build_id));
+	if (n < 0)
+		return -ENOEXEC;
+	ret->build_id_len = (uint32_t)n;
+	ret->shift = read_shift(fd);
+	ret->dev = st.st_dev;
+	ret->ino = st.st_ino;
+	return 0;
 }
 
 /* ---- debug files ---- */

@@ -62,6 +62,15 @@ struct symbol_list {
 const struct symbol_list *symbols_find(
 	struct symbols *s, const struct symbol_file *f, uint64_t offset, unsigned back);
 
+/* What a recorder says of a file, so that it is known again: 0 or -errno (-ENOEXEC: no ELF file). */
+struct symbol_identity {
+	uint8_t build_id[64];
+	uint32_t build_id_len;
+	int64_t shift; /* of its executable bytes, if it is the same for all; or SYMBOL_NO_SHIFT */
+	uint64_t dev, ino;
+};
+int symbol_identity(const char *path, struct symbol_identity *ret);
+
 /* ---- the kernel (ksyms.c) ---- */
 
 struct ksyms; /* functions by address */
