@@ -27,7 +27,8 @@ static const struct option_def options[] = {
 	{OPT_P_LIMIT, 'n', "limit", "N", "stop after N lines"},
 	{OPT_P_FOLLOW, 'f', "follow", NULL, "go on as the trace grows, until Ctrl-C"},
 	{OPT_P_JSON, 0, "json", NULL, "one JSON object a line"},
-	{OPT_P_STYLE, 0, "style", "STYLE", "trace (as the kernel's; default), babeltrace, json"},
+	{OPT_P_STYLE, 0, "style", "STYLE",
+		"trace (as the kernel's; default), babeltrace,\njson, report (as trace-cmd's; default for\ntrace.dat)"},
 	{OPT_P_TIME, 0, "time", "KIND",
 		"what is shown as time: clock (seconds since\nboot; default), unix, start, date"},
 	{OPT_P_QUIET, 'q', "quiet", NULL, "say nothing of lost events and cut files"},
@@ -61,6 +62,7 @@ struct printing {
 	struct view view;
 	struct out out;
 	enum view_style style;
+	bool as_said; /* style or time was asked for */
 	enum view_time time;
 	uint64_t limit, printed;
 	bool quiet;
@@ -83,19 +85,24 @@ static int choose(const struct command *c, const char *what, const char *value,
 
 static int option(struct printing *p, const struct command *c, int id, const char *value)
 {
-	static const char *const styles[] = {"trace", "babeltrace", "json", NULL};
+	static const char *const styles[] = {"trace", "babeltrace", "json", "report", NULL};
 	static const char *const times[] = {"clock", "unix", "start", "date", NULL};
 	int n = 0, got;
 
 	switch (id) {
-	case OPT_P_JSON: p->style = VIEW_JSON; return CLI_OK;
+	case OPT_P_JSON:
+		p->style = VIEW_JSON;
+		p->as_said = true;
+		return CLI_OK;
 	case OPT_P_STYLE:
 		got = choose(c, "style", value, styles, &n);
 		p->style = (enum view_style)n;
+		p->as_said = true;
 		return got;
 	case OPT_P_TIME:
 		got = choose(c, "kind of time", value, times, &n);
 		p->time = (enum view_time)n;
+		p->as_said = true;
 		return got;
 	case OPT_P_FOLLOW: p->reading.follow = true; return CLI_OK;
 	case OPT_P_QUIET: p->quiet = true; return CLI_OK;
@@ -140,7 +147,10 @@ static int loop(struct printing *p, const struct command *c)
 		}
 		switch (item.kind) {
 		case CAIRN_ITEM_EVENT: more = event(p, item.event); break;
-		case CAIRN_ITEM_LOSS: reading_loss(r, item.loss); break;
+		case CAIRN_ITEM_LOSS:
+			view_loss(&p->view, item.loss);
+			reading_loss(r, item.loss);
+			break;
 		case CAIRN_ITEM_NOTICE:
 			(void)out_flush(&p->out); /* in order on a terminal */
 			if (!p->quiet)
@@ -176,19 +186,36 @@ static void say_lost(const struct reading *r)
 		say("%s packets are missing", human_count(n, r->packets_lost));
 }
 
+/* What is all of trace-cmd's is shown as trace-cmd shows it, unless another way was asked for. */
+static void choose_style(struct printing *p)
+{
+	const struct cairn_trace *trace;
+	bool all = true;
+
+	for (size_t i = 0; (trace = cairn_reader_trace(p->reading.reader, i)); i++)
+		all = all && view_is_trace_dat(trace);
+	if (all && !p->as_said && cairn_reader_trace(p->reading.reader, 0))
+		p->style = VIEW_REPORT;
+}
+
 static int print(struct printing *p, const struct command *c)
 {
 	struct sigaction sa = {.sa_handler = on_signal};
+	const struct cairn_trace *trace;
 	int64_t begin_ns, end_ns;
 	int got = reading_open(&p->reading);
 
 	if (got != CLI_OK)
 		return got;
+	choose_style(p);
 	if (out_init(&p->out, STDOUT_FILENO) != 0 ||
 		view_init(&p->view, &p->out, p->style, p->time) != 0)
 		return fail_text(c, NULL, "out of memory");
-	if (cairn_reader_range(p->reading.reader, &begin_ns, &end_ns) == 0)
+	if (p->time == VIEW_TIME_START &&
+		cairn_reader_range(p->reading.reader, &begin_ns, &end_ns) == 0)
 		view_set_start(&p->view, begin_ns);
+	for (size_t i = 0; (trace = cairn_reader_trace(p->reading.reader, i)); i++)
+		view_report_head(&p->view, trace);
 	if (p->reading.follow || strcmp(p->reading.paths.items[0], "-") == 0)
 		(void)sigaction(SIGINT, &sa, NULL); /* cannot fail: a known signal */
 	got = loop(p, c);

@@ -109,7 +109,7 @@ static bool is_decimal(const struct cairn_type *t)
 static bool is_plain(
 	const struct view *v, const struct view_class *c, const struct cairn_event_class *cls)
 {
-	if (v->style != VIEW_TRACE || c->is_log || c->more_contexts ||
+	if ((v->style != VIEW_TRACE && v->style != VIEW_REPORT) || c->is_log || c->more_contexts ||
 		c->text.len + (size_t)c->nfields * 20 > PLAIN_MAX)
 		return false;
 	for (uint32_t i = 0; i < c->nfields; i++)
@@ -132,8 +132,7 @@ static bool has_more_contexts(const struct cairn_type *type)
 	return false;
 }
 
-static int class_make(
-	const struct view *v, const struct cairn_event_class *cls, struct view_class **ret)
+static int class_make(struct view *v, const struct cairn_event_class *cls, struct view_class **ret)
 {
 	struct view_class *c = calloc(1, sizeof(*c));
 	size_t *at AUTO(free) = NULL;
@@ -163,6 +162,10 @@ static int class_make(
 	for (uint32_t i = 0; i < c->nfields; i++)
 		c->fields[i] = (struct piece){c->text.data + at[i], (uint32_t)(at[i + 1] - at[i]),
 			is_decimal(cls->fields->members[i])};
+	if (view_kernel_class(v, cls, c) < 0) {
+		view_class_free(c);
+		return -ENOMEM;
+	}
 	*ret = c;
 	return 0;
 }

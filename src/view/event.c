@@ -28,6 +28,7 @@ void view_done(struct view *v)
 	for (size_t i = 0; i < v->nclasses; i++)
 		view_class_free(v->classes[i]);
 	free(v->classes);
+	view_kernels_free(v->kernels);
 	free(v->prefixes);
 	threads_done(&v->threads);
 }
@@ -125,6 +126,12 @@ static int64_t shown_time(
 	case VIEW_TIME_DATE: return ev->time_ns;
 	}
 	return ev->time_ns;
+}
+
+char *view_put_time(
+	struct view *v, char *p, const struct view_class *c, const struct cairn_event *ev)
+{
+	return put_time(v, p, shown_time(v, c, ev));
 }
 
 /* The message of a log event, escaped; false if it has none. */
@@ -488,7 +495,12 @@ int view_event(struct view *v, const struct cairn_event *ev)
 		v->start_ns = ev->time_ns;
 		v->started = true;
 	}
+	if (c->kernel) {
+		view_kernel_line(v, c, ev);
+		return 0;
+	}
 	switch (v->style) {
+	case VIEW_REPORT:
 	case VIEW_TRACE: (c->plain ? line_plain : line_trace)(v, c, ev); break;
 	case VIEW_BABELTRACE: line_babeltrace(v, c, ev); break;
 	case VIEW_JSON: line_json(v, c, ev); break;

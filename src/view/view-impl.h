@@ -19,6 +19,9 @@ struct view_class {
 	bool names_threads; /* of the state dump: says names of threads */
 	bool is_log; /* shown by its message */
 	bool plain; /* all fields shown are decimal integers, and a line has at most OUT_ROOM bytes */
+	struct view_kernel *kernel; /* of a trace.dat: borrowed from the view; else NULL */
+	struct kernel_text_event *kernel_event; /* borrowed from kernel; NULL: without a format */
+	bool is_text_line; /* of a latency tracer */
 	uint32_t nfields;
 	struct piece name; /* "provider:event:" or the JSON of both */
 	struct piece *fields; /* owned; " name=" each, or the JSON key */
@@ -28,6 +31,13 @@ struct view_class {
 void view_class_free(struct view_class *c);
 /* Made on first use; NULL: v->err says why. */
 const struct view_class *view_class_of(struct view *v, const struct cairn_event_class *cls);
+/* kernel-line.c: fills c->kernel if the class is of a trace.dat; its lines; 0 or -ENOMEM. */
+int view_kernel_class(struct view *v, const struct cairn_event_class *cls, struct view_class *c);
+void view_kernel_line(struct view *v, const struct view_class *c, const struct cairn_event *ev);
+void view_kernels_free(struct view_kernel *k);
+/* The event's time as v->time says, at p. */
+char *view_put_time(
+	struct view *v, char *p, const struct view_class *c, const struct cairn_event *ev);
 /* Contexts that stand first in a line. */
 bool view_names_thread(const char *name);
 /* Text that a terminal may have, as out_safe() has it. */

@@ -5,6 +5,8 @@
  *	VIEW_BABELTRACE	  as babeltrace2's text:
  *			  "[14:03:26.123456789] (+0.000001234) host http:done: { cpu_id = 1 }, { ... }"
  *	VIEW_JSON	  an object: time_ns, cpu, provider, event, tid, fields, and more
+ *	VIEW_REPORT	  events of a trace.dat as trace-cmd report has them, others as VIEW_TRACE:
+ *			  "            bash-1234  [001]  5678.123457: sched_waking:         comm=x ..."
  *
  * What comes from the trace is escaped: a line is a line, and a terminal is not driven by it.
  */
@@ -15,7 +17,7 @@
 #include "view/out.h"
 #include <cairn/reader.h>
 
-enum view_style { VIEW_TRACE = 0, VIEW_BABELTRACE = 1, VIEW_JSON = 2 };
+enum view_style { VIEW_TRACE = 0, VIEW_BABELTRACE = 1, VIEW_JSON = 2, VIEW_REPORT = 3 };
 
 /* What VIEW_TRACE shows as time. */
 enum view_time {
@@ -56,9 +58,11 @@ void threads_done(struct threads *t);
 /* ---- events (event.c) ---- */
 
 struct view_class; /* what is worked out once for an event class */
+struct view_kernel; /* and for a trace.dat */
 
 enum { VIEW_PREFIXES = 256 };
 struct view_prefix { /* "comm-tid [cpu] ", made once for a thread on a CPU */
+	const void *of; /* the trace.dat it is of, or NULL */
 	int64_t tid;
 	int32_t cpu;
 	uint32_t len; /* 0: empty slot */
@@ -70,6 +74,7 @@ struct view {
 	enum view_style style;
 	enum view_time time;
 	struct out *out; /* borrowed */
+	struct view_kernel *kernels; /* owned: of each trace.dat (kernel-line.c) */
 	struct view_class **classes; /* owned; by index of the class */
 	size_t nclasses, classes_cap;
 	struct threads threads;
@@ -90,6 +95,11 @@ void auto_view(struct view *v);
 int view_learn(struct view *v, const struct cairn_event *ev);
 /* Appends the event's line to the output. 0, or -ENOMEM. */
 int view_event(struct view *v, const struct cairn_event *ev);
+/* In the style of trace-cmd report: the line in front of a trace's events, and that of a loss;
+ * otherwise nothing. */
+void view_report_head(struct view *v, const struct cairn_trace *trace);
+void view_loss(struct view *v, const struct cairn_loss *loss);
+bool view_is_trace_dat(const struct cairn_trace *trace);
 /* Begin of the trace, for VIEW_TIME_START, if not the first event's time. */
 void view_set_start(struct view *v, int64_t start_ns);
 /* Nanoseconds from 1970 to the zero of the trace's clock. */

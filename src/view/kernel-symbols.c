@@ -1,0 +1,84 @@
+/* Addresses to functions, from the text of kallsyms. Where several names have one address, the choice
+ * is that of libtraceevent: a stable sort of the lines from the last to the first, and a bisection. */
+#include "view/kernel-text-impl.h"
+
+#include <stdlib.h>
+
+static int by_address(const void *a, const void *b)
+{
+	const struct ksymbol *x = a, *y = b;
+
+	if (x->addr != y->addr)
+		return x->addr < y->addr ? -1 : 1;
+	return x->name > y->name ? -1 : x->name < y->name; /* the later line first */
+}
+
+/* "ffffffff81000000 T name\t[module]" */
+static void take_line(struct kernel_text *k, char *line)
+{
+	struct ksymbol *s;
+	char *p, type;
+	uint64_t addr = strtoull(line, &p, 16);
+
+	if (p == line || *p != ' ' || !p[1] || p[2] != ' ' || !p[3])
+		return;
+	type = p[1];
+	p += 3;
+	if (*p == '$' || type == 'A' || type == 'a')
+		return; /* no functions: as trace-cmd has it */
+	p[strcspn(p, "\t\n ")] = '\0';
+	s = VEC_ADD(k->symbols, k->nsymbols, k->symbols_cap);
+	if (s)
+		*s = (struct ksymbol){addr, p};
+}
+
+static void load(struct kernel_text *k)
+{
+	char *p, *next;
+
+	k->has_symbols = true;
+	if (!k->o.symbols || k->o.symbols(k->o.arg, &k->symbol_text) < 0 || !k->symbol_text.data)
+		return;
+	for (p = k->symbol_text.data; *p; p = next) {
+		char *newline = strchr(p, '\n');
+
+		next = newline ? newline + 1 : p + strlen(p);
+		if (newline)
+			*newline = '\0';
+		take_line(k, p);
+	}
+	if (k->nsymbols)
+		qsort(k->symbols, k->nsymbols, sizeof(*k->symbols), by_address);
+}
+
+/* Whether an address is in symbol i: the last one holds only its own address. */
+static int compare(const struct kernel_text *k, uint64_t addr, size_t i)
+{
+	if (addr < k->symbols[i].addr)
+		return -1;
+	if (addr > k->symbols[i].addr && (i + 1 == k->nsymbols || addr >= k->symbols[i + 1].addr))
+		return 1;
+	return 0;
+}
+
+const char *kernel_text_function(struct kernel_text *k, uint64_t addr, uint64_t *ret_begin)
+{
+	size_t low = 0, high;
+
+	if (!k->has_symbols)
+		load(k);
+	for (high = k->nsymbols; low < high;) {
+		size_t middle = (low + high) / 2;
+		int c = compare(k, addr, middle);
+
+		if (c == 0) {
+			*ret_begin = k->symbols[middle].addr;
+			return k->symbols[middle].name;
+		}
+		if (c < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return NULL;
+}
