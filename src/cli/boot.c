@@ -6,18 +6,19 @@
 #include <unistd.h>
 
 static const struct command *const verbs[] = {
-	&boot_verb_write, &boot_verb_check, &boot_verb_apply, NULL};
+	&boot_verb_write, &boot_verb_check, &boot_verb_apply, &boot_verb_read, NULL};
 
 const struct command command_boot = {
 	.name = "boot",
-	.summary = "trace from boot on: write, check and apply what the kernel reads then",
+	.summary = "trace the kernel from boot on",
 	.usage = "VERB [OPTION...]",
 	.verbs = verbs,
 	.notes = "examples:\n"
 		 "  cairn boot write -k 'initcall:*' --tracer function_graph -o boot.conf\n"
 		 "  cairn boot write --cmdline -k 'sched:*' --kernel-buffer 4M\n"
 		 "  cairn boot check boot.conf\n"
-		 "  cairn boot apply /boot/initrd.img boot.conf",
+		 "  cairn boot apply /boot/initrd.img boot.conf\n"
+		 "  cairn boot read -o trace",
 	.run = run_verb,
 };
 

@@ -5,7 +5,7 @@
 #include "cli/cli.h"
 #include "kernel/boot.h"
 
-extern const struct command boot_verb_write, boot_verb_check, boot_verb_apply;
+extern const struct command boot_verb_write, boot_verb_check, boot_verb_apply, boot_verb_read;
 
 /* "cairn boot VERB: NAME:LINE:COLUMN: message", the line, and a caret under the place; CLI_FAIL. */
 int boot_fault(const struct command *c, const char *name, const char *text, size_t len, size_t at,

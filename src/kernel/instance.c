@@ -64,6 +64,20 @@ static struct tracefs *instance_open(struct tracefs *top, const char *name, int 
 	return NULL;
 }
 
+int tracefs_instance_open(
+	struct tracefs *top, const char *name, struct tracefs **ret, struct error *e)
+{
+	int err = -ENOENT;
+	struct tracefs *t =
+		strchr(name, '/') || name[0] == '.' ? NULL : instance_open(top, name, &err);
+
+	if (!t)
+		return error_set(
+			e, err, "there is no instance '%s' in %s/instances", name, top->path);
+	*ret = t;
+	return 0;
+}
+
 int tracefs_instance_new(struct tracefs *top, struct tracefs **ret, struct error *e)
 {
 	uint64_t started = start_time(getpid());

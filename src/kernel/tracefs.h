@@ -35,6 +35,9 @@ void auto_tracefs(struct tracefs **t);
 
 /* Makes one of this process; tracing is off in it. */
 int tracefs_instance_new(struct tracefs *top, struct tracefs **ret, struct error *e);
+/* One that is there already, whoever made it; tracefs_free() leaves it there. 0, -ENOENT, -errno. */
+int tracefs_instance_open(
+	struct tracefs *top, const char *name, struct tracefs **ret, struct error *e);
 /* Turns tracing and events off, removes it and frees t (in any case). The caller has closed all files
  * of it. 0 or -errno. */
 int tracefs_instance_remove(struct tracefs *t, struct error *e);

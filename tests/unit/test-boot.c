@@ -1,5 +1,5 @@
 /* Tests of src/kernel/boot-*.c: sessions from boot on in both forms, command lines taken apart. */
-#include "kernel/boot.h"
+#include "kernel/boot-read.h"
 #include "test.h"
 #include <errno.h>
 
@@ -216,6 +216,87 @@ TEST(parameters)
 	boot_params_done(&p);
 	CHECK_INT(boot_params_parse("a \"b c", 6, &p, &f), -EINVAL);
 	CHECK_INT(f.at, 2);
+}
+
+TEST(what_a_boot_was_told)
+{
+	struct arena arena = {0};
+	struct boot_list l = {0};
+	bool top = false;
+
+	CHECK_INT(boot_named("quiet trace_instance=foo^traceoff,sched:* trace_instance=bar@x",
+			  "ftrace.instance.foo.tracer = \"nop\"\n"
+			  "ftrace.instance.baz.events = \"a\", \"b\"\n",
+			  &arena, &l, &top),
+		0);
+	CHECK_INT(l.len, 3);
+	CHECK_STR(l.items[0], "foo");
+	CHECK_STR(l.items[1], "bar");
+	CHECK_STR(l.items[2], "baz");
+	CHECK(!top);
+	CHECK_INT(boot_named("a", "ftrace.events = \"a\"\n", &arena, &l, &top), 0);
+	CHECK(top);
+	top = false;
+	CHECK_INT(boot_named("trace_event=a", "", &arena, &l, &top), 0);
+	CHECK(top && l.len == 3);
+	free(l.items);
+	arena_done(&arena);
+}
+
+TEST(clocks)
+{
+	struct boot_clock c;
+
+	boot_clock_read("local global [boot] tai\n", &c);
+	CHECK_STR(c.name, "boot");
+	CHECK_STR(c.ctf.name, "boottime");
+	CHECK_INT(c.ctf.freq, 1000000000);
+	CHECK(c.ctf.offset_s > 1600000000);
+	boot_clock_read("[something-new]\n", &c);
+	CHECK_STR(c.ctf.name, "counter");
+	CHECK_INT(c.ctf.offset_s, 0);
+	boot_clock_read("", &c);
+	CHECK_STR(c.name, "");
+}
+
+TEST(probes)
+{
+	static const struct {
+		const char *text, *event, *place, *args;
+		bool is_return;
+		unsigned maxactive;
+	} good[] = {
+		{"p vfs_read", "p_vfs_read_0", "vfs_read", "", false, 0},
+		{"p:x vfs_read+8 a=%ax  b=$arg1", "x", "vfs_read+8", "a=%ax  b=$arg1", false, 0},
+		{"r10:g/x mod:f $retval", "x", "mod:f", "$retval", true, 10},
+		{"p:x f%return", "x", "f", "", true, 0},
+		{"vfs_read fd=$arg1", "vfs_read", "vfs_read", "fd=$arg1", false, 0},
+		{"mod:f%return", "f__return", "mod:f", "", true, 0},
+		{"p 0xffffffff81000000", "p_0xffffffff81000000_0", "0xffffffff81000000", "", false,
+			0},
+	};
+	static const struct {
+		const char *text;
+		size_t at;
+	} bad[] = {{"", 0}, {"p:x", 3}, {"p:1x f", 2}, {"p:a.b/x f", 2}, {"p:x $arg1", 4},
+		{"f a=b->c", 5}};
+	struct arena arena = {0};
+	struct boot_probe p;
+	struct text_fault f;
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		CHECK_INT(boot_probe_parse(&arena, good[i].text, false, &p, &f), 0);
+		CHECK_STR(p.event, good[i].event);
+		CHECK_STR(p.place, good[i].place);
+		CHECK_STR(p.args, good[i].args);
+		CHECK_INT(p.is_return, good[i].is_return);
+		CHECK_INT(p.maxactive, good[i].maxactive);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		CHECK_INT(boot_probe_parse(&arena, bad[i].text, false, &p, &f), -EINVAL);
+		CHECK_INT(f.at, bad[i].at);
+	}
+	arena_done(&arena);
 }
 
 TEST_MAIN()
