@@ -231,6 +231,7 @@ static struct stream *stream_new(struct rset *r, uint32_t ring, const struct pla
 	if (!st)
 		return NULL;
 	st->instance = ctf_instance(r->channel, r->domain_id, hdr->kind, ring);
+	st->seq = r->rings[ring].seq;
 	(void)snprintf(name, sizeof(name), "%s_d%u_%s%u", s->channels[r->channel].name,
 		r->domain_id, solo ? "thread" : "cpu", ring);
 	st->fd = place->dirfd >= 0 ? place_create(s, place, name) : -EBADF;

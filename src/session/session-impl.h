@@ -299,6 +299,7 @@ struct domain_key { /* who may share rings */
 
 struct rset_ring { /* consumer's state of one ring */
 	struct stream *stream; /* owned by the output; NULL: no packet yet */
+	uint64_t seq; /* packets in chunks before the present one */
 	uint64_t first_pending_ns; /* when data was first seen waiting; 0: none */
 	uint64_t lost[CAIRN_LOST_REASONS]; /* last totals seen */
 	uint64_t lost_corrupt; /* packets cut by records_walk() */

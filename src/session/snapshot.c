@@ -193,6 +193,18 @@ int output_snapshot(
 	return r;
 }
 
+/* Numbers of packets go on in the next chunk: readers merge chunks, by the UUID of their trace. */
+static void count_packets(struct session *s)
+{
+	for (size_t i = 0; i < s->nrsets; i++) {
+		for (uint32_t k = 0; k < s->rsets[i]->nrings; k++) {
+			struct rset_ring *ring = &s->rsets[i]->rings[k];
+
+			ring->seq = ring->stream ? ring->stream->seq : ring->seq;
+		}
+	}
+}
+
 static int rotate_away(struct session *s, struct error *err)
 {
 	struct output *o = s->output;
@@ -215,6 +227,7 @@ int output_rotate(struct session *s, char *ret_dir, size_t size, struct error *e
 {
 	struct output *o = s->output;
 	struct place old = o->place;
+	uint64_t state_seq = o->state.seq;
 	char path[4096];
 	int r;
 
@@ -237,7 +250,9 @@ int output_rotate(struct session *s, char *ret_dir, size_t size, struct error *e
 		return r;
 	}
 	o->chunk++;
+	count_packets(s);
 	output_close_streams(s);
+	o->state.seq = state_seq;
 	(void)snprintf(ret_dir, size, "%s", old.dir);
 	place_done(&old);
 	output_flush_metadata(s);

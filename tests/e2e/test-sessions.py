@@ -135,10 +135,12 @@ def programs_do_not_wait_for_ever(t):
 @test
 def rotation(t):
     t.daemon()
-    p = looper(t, t.compile("p", LOOP))
+    prog = t.compile("p", LOOP)
+    p = looper(t, prog)
     t.cairn("session", "create", "r", "-o", t.path("r"))
     t.cairn("session", "enable", "r", "loop:*")
     t.cairn("session", "start", "r")
+    looper(t, prog)  # its state is dumped apart
     round(p)
     first = t.cairn("session", "rotate", "r", "--json").out
     round(p)
@@ -146,6 +148,9 @@ def rotation(t):
     assert len(t.events(t.path("r"))) == 4000
     chunk = json.loads(first)["directory"]
     assert len(t.events(chunk)) == 2000
+    t.check_babeltrace(t.path("r"))
+    r = t.run(["babeltrace2", t.path("r")])  # it makes one trace of the chunks
+    assert r.err == "", r
 
 
 @test
