@@ -14,7 +14,7 @@
 
 struct kctf {
 	struct ctf_trace *trace; /* owned */
-	uint32_t stream;
+	uint32_t stream, state;
 	struct kclass **by_id; /* owned: IDS of owned */
 	uint8_t *asked; /* owned: a bit for each id that fn was told of */
 	void (*fn)(void *arg, uint32_t id);
@@ -24,6 +24,7 @@ struct kctf {
 int kctf_new(const struct ctf_facts *facts, const struct ctf_clock *clock, struct kctf **ret)
 {
 	struct ctf_stream s = {.kind = CTF_STREAM_KERNEL, .name = "kernel"};
+	struct ctf_stream state = {.kind = CTF_STREAM_STATE, .name = "state"};
 	struct kctf *k = calloc(1, sizeof(*k));
 	int err = -ENOMEM;
 
@@ -35,6 +36,8 @@ int kctf_new(const struct ctf_facts *facts, const struct ctf_clock *clock, struc
 		err = ctf_trace_new(facts, clock, &k->trace);
 	if (err == 0)
 		err = ctf_trace_add_stream(k->trace, &s, &k->stream);
+	if (err == 0)
+		err = ctf_trace_add_stream(k->trace, &state, &k->state);
 	if (err < 0) {
 		kctf_free(k);
 		return err;
@@ -85,6 +88,13 @@ int kctf_add(struct kctf *k, struct kformat *f, struct error *e)
 const struct kformat *kctf_format(const struct kctf *k, uint32_t id)
 {
 	return id < IDS && k->by_id[id] ? k->by_id[id]->format : NULL;
+}
+
+bool kctf_occurred(const struct kctf *k, uint32_t id)
+{
+	return kctf_format(k, id) &&
+		(k->by_id[id]->form[KFORM_WIDE].id >= 0 ||
+			k->by_id[id]->form[KFORM_NARROW].id >= 0);
 }
 
 void kctf_on_unknown(struct kctf *k, void (*fn)(void *arg, uint32_t id), void *arg)
@@ -372,6 +382,18 @@ void kctf_packet(
 		view->lost[i] = s->lost[i];
 		view->lost_total += s->lost[i];
 	}
+	ctf_frame(k->trace, &p, ret);
+}
+
+void kctf_state_packet(struct kctf *k, const struct ring_view *view, uint64_t instance,
+	uint64_t seq, struct ctf_frame *ret)
+{
+	struct ctf_packet p = {.stream = k->state,
+		.instance = instance,
+		.cpu = CTF_NO_CPU,
+		.seq = seq,
+		.view = view};
+
 	ctf_frame(k->trace, &p, ret);
 }
 

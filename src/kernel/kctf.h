@@ -1,7 +1,7 @@
 /* Kernel events as CTF: pages of the ring buffer in, packets and metadata out.
  *
  * Each event of the kernel is an event class "SYSTEM:NAME" of one stream class "kernel", one stream a
- * CPU. Records have the same headers as those of rings (abi/ring.h), then struct ctf_kernel_context
+ * CPU, beside a state stream. Records have the same headers as those of rings (abi/ring.h), then struct ctf_kernel_context
  * (of the common fields), then the event's fields in the order of its format, without padding:
  *
  *	integers, pointers, bool	their size and sign by the format's numbers
@@ -33,6 +33,7 @@ struct ctf_trace *kctf_trace(
 /* Makes an event known; k owns f then (in any case). The last of an id stands. */
 int kctf_add(struct kctf *k, struct kformat *f, struct error *e);
 const struct kformat *kctf_format(const struct kctf *k, uint32_t id); /* or NULL */
+bool kctf_occurred(const struct kctf *k, uint32_t id); /* its records are in the trace */
 /* Calls fn when a record of an id without format comes up, once for each id: it may kctf_add(). */
 void kctf_on_unknown(struct kctf *k, void (*fn)(void *arg, uint32_t id), void *arg);
 
@@ -69,5 +70,8 @@ int kctf_emit(struct kctf *k, struct kctf_stream *s, uint32_t id, const struct k
 void kctf_packet(
 	struct kctf *k, const struct kctf_stream *s, struct ring_view *view, struct ctf_frame *ret);
 void kctf_packet_done(struct kctf_stream *s);
+/* A packet of the trace's state stream: records as of ctf_state_thread() and its like. */
+void kctf_state_packet(struct kctf *k, const struct ring_view *view, uint64_t instance,
+	uint64_t seq, struct ctf_frame *ret);
 
 #endif

@@ -40,6 +40,10 @@ struct krec {
 	unsigned stacks; /* CAIRN_STACK_* */
 	struct mappings *mappings; /* owned; NULL: no user stacks */
 	struct kstacks *kstacks; /* owned; likewise */
+	struct knames *names; /* owned; NULL: not started yet */
+	uint64_t start_ts; /* of the clock: before anything is recorded */
+	uint32_t *symbol_ids; /* owned vector: events that print addresses as symbols */
+	size_t nsymbol_ids, csymbol_ids;
 	char *dir; /* owned: DIR */
 	int dirfd; /* of it; -1: not made yet */
 	struct place place; /* DIR/kernel */
@@ -64,6 +68,11 @@ int krec_learn(struct krec *k, const char *system, const char *name, struct erro
 int krec_stacks_start(struct session *s, struct error *err);
 void krec_stacks_stop(struct krec *k);
 void krec_stacks_free(struct krec *k);
+/* Names of tasks (kernel-names.c): when events are on; now and then; at the end. */
+int krec_names_start(struct session *s);
+void krec_names_write(struct session *s);
+void krec_names_free(struct krec *k);
+void krec_flush_metadata(struct session *s);
 void krec_unknown(void *arg, uint32_t id); /* for kctf_on_unknown(); arg: struct krec */
 
 #endif

@@ -32,7 +32,7 @@ static void write_failed(struct session *s, int r)
 		s->output->write_error = -r;
 }
 
-static void flush_metadata(struct session *s)
+void krec_flush_metadata(struct session *s)
 {
 	struct krec *k = s->kernel;
 	int r;
@@ -58,7 +58,7 @@ void krec_flush(struct session *s, struct krec_cpu *c, bool final)
 		lost += c->s.lost[i];
 	if (!c->s.len && (!final || lost == c->file.lost_written))
 		return;
-	flush_metadata(s);
+	krec_flush_metadata(s);
 	if (c->file.fd < 0) {
 		(void)snprintf(name, sizeof(name), "cpu%u", c->s.cpu); /* fits */
 		c->file.fd = place_create(s, &k->place, name);
@@ -151,6 +151,8 @@ uint64_t krec_step(struct session *s, uint64_t now)
 		more |= krec_read_cpu(s, &k->cpus[i], false);
 	if (k->adapt)
 		adapt(s);
+	if (old)
+		krec_names_write(s);
 	for (uint32_t i = 0; i < k->ncpus && old; i++)
 		krec_flush(s, &k->cpus[i], false);
 	if (old) {
@@ -213,6 +215,12 @@ void krec_write_texts(struct session *s)
 	k->texts_written = k->texts.len;
 }
 
+static bool prints_symbols(const struct kformat *f)
+{
+	return strstr(f->print_fmt, "%ps") || strstr(f->print_fmt, "%pS") ||
+		strstr(f->print_fmt, "%pF") || strstr(f->print_fmt, "%pf");
+}
+
 int krec_learn(struct krec *k, const char *system, const char *name, struct error *err)
 {
 	AUTO(buf) struct buf text = {0};
@@ -227,8 +235,12 @@ int krec_learn(struct krec *k, const char *system, const char *name, struct erro
 		error_where(err, "%s:%s", system, name);
 		return r;
 	}
-	k->wants_symbols |= strstr(f->print_fmt, "%ps") || strstr(f->print_fmt, "%pS") ||
-		strstr(f->print_fmt, "%pF") || strstr(f->print_fmt, "%pf");
+	if (prints_symbols(f)) {
+		uint32_t *id = VEC_ADD(k->symbol_ids, k->nsymbol_ids, k->csymbol_ids);
+
+		if (id) /* else they are printed as addresses */
+			*id = f->id;
+	}
 	if (!kctf_format(k->ctf, f->id))
 		ktexts_add(&k->texts, "format", system, name, text.data, text.len);
 	return kctf_add(k->ctf, f, err);

@@ -362,7 +362,10 @@ int krec_start(struct session *s, struct error *err)
 		r = set_up(s, err);
 	if (r == 0)
 		r = open_cpus(s, err);
+	if (r == 0 && krec_names_start(s) < 0)
+		r = error_set(err, -ENOMEM, "no memory for the names of tasks");
 	krec_write_texts(s);
+	k->start_ts = clock_cycles(s->host->clock);
 	if (r == 0)
 		r = tracefs_on(k->instance, true, err);
 	if (r < 0) {
@@ -389,6 +392,8 @@ static void keep_symbols(struct krec *k)
 	if (tracefs_read(k->top, "printk_formats", &b, NULL) == 0 && b.len)
 		ktexts_add(&k->texts, "file", "-", "printk_formats", b.data, b.len);
 	buf_clear(&b);
+	for (size_t i = 0; i < k->nsymbol_ids; i++)
+		k->wants_symbols |= kctf_occurred(k->ctf, k->symbol_ids[i]);
 	if (k->wants_symbols && k->events && read_file("/proc/kallsyms", 64u << 20, &b) == 0)
 		ktexts_add(&k->texts, "file", "-", "kallsyms", b.data, b.len);
 	k->wants_symbols = false;
@@ -405,6 +410,7 @@ void krec_end(struct session *s)
 		krec_flush(s, &k->cpus[i], false);
 		krec_final_losses(s, &k->cpus[i]);
 	}
+	krec_names_write(s);
 	keep_symbols(k);
 	krec_write_texts(s);
 	take_down(s);
@@ -463,6 +469,8 @@ void krec_free(struct session *s)
 	free(k->cpus);
 	free(k->page);
 	krec_stacks_free(k);
+	krec_names_free(k);
+	free(k->symbol_ids);
 	kctf_free(k->ctf);
 	place_done(&k->place);
 	buf_done(&k->meta);

@@ -88,6 +88,34 @@ def children_and_nobody_else(t):
 
 
 @test
+def names_of_those_that_ended(t):
+    need_tracefs("sched:sched_process_exit", "task:task_rename")
+    t.compile("short", r"""
+#define _GNU_SOURCE
+#include <pthread.h>
+static void *work(void *arg) { return 0; }
+int main(void)
+{
+	pthread_t t;
+	pthread_create(&t, 0, work, 0);
+	pthread_setname_np(t, "painter");
+	pthread_join(t, 0);
+}
+""", ["-pthread"])
+    t.record(["sh", "-c", "./short; true"], "-k", "sched:sched_process_exit")
+    lines = [l for l in t.cairn("print", t.trace).out.splitlines() if "sched_process_exit" in l]
+    names = [l.split("-")[0].strip() for l in lines]
+    assert sorted(names) in (["painter", "sh", "short"], ["sh", "short", "short"]), lines
+    events = t.events()
+    # what was switched on for the names is not in the trace
+    assert {e["event"] for e in events} == {"sched_process_exit"}, events
+    # and is if it was asked for
+    t.record(["./short"], "-k", "task:*", trace=t.path("asked"))
+    assert any(e["event"] == "task_rename" for e in t.events(t.path("asked")))
+    t.check_babeltrace()
+
+
+@test
 def filters(t):
     need_tracefs("syscalls:sys_enter_read", "syscalls:sys_enter_write")
     prog = t.compile("rw", r"""
