@@ -24,7 +24,9 @@
 #define RETRY_MS 20
 #define LOOK_MS 500 /* for hosts that come, other credentials, another cgroup */
 #define GRACE_MS_MAX 64
+#define ENOENT 2
 #define EINTR 4
+#define STOP_TRIES 2000 /* of 100 us */
 #define FLOOD_NS 1000000 /* beside a host that never stops talking, the program comes first */
 
 struct control {
@@ -44,6 +46,31 @@ void rt_control_wake(void)
 
 	if (tid) /* it may have gone, or not be there yet: then there is nothing to wake */
 		(void)SYS(rt_tgsigqueueinfo, pid, tid, SIGURG, info);
+}
+
+bool rt_control_stop(void)
+{
+	int32_t pid = (int32_t)SYS(getpid), tid = load_acquire(&rt.control_tid);
+	int64_t nap[2] = {0, 100000};
+
+	if (!tid || rt_thread_is_dead(pid, tid))
+		return false;
+	store_release(&rt.stop, 1); /* pairs with the loop in run() */
+	for (int i = 0; i < STOP_TRIES && !rt_thread_is_dead(pid, tid); i++) {
+		rt_control_wake();
+		(void)SYS(nanosleep, nap, 0); /* shorter does no harm */
+	}
+	return true;
+}
+
+/* The first thread has ended, and when the others have, so shall the process. Usually we hear of it at
+ * once (load.c). Its files are gone from procfs then, but for procfs that cannot be read. */
+static bool leader_is_gone(void)
+{
+	char path[8];
+
+	return SYS(readlinkat, AT_FDCWD, "/proc/self/exe", path, sizeof(path)) == -ENOENT &&
+		SYS(readlinkat, AT_FDCWD, "/proc/thread-self/exe", path, sizeof(path)) > 0;
 }
 
 /* valgrind closes the program's descriptors when asked to unshare and close in one: so there,
@@ -148,6 +175,8 @@ static int work(struct control *ct)
 	int timeout = LOOK_MS;
 
 	follow_uid();
+	if (leader_is_gone())
+		store_release(&rt.stop, 1); /* pairs with the loop in run() */
 	if (rt_hosts_changed() || rt.rescan || rt.retry)
 		rt_hosts_scan();
 	if (any_dirty_module())

@@ -25,7 +25,6 @@
 #define SCAN_BYTES 128
 #define RET 0xc3
 #define CODE_BYTES 5
-#define STOP_TRIES 2000 /* of 100 us */
 
 #if defined(__x86_64__)
 
@@ -164,30 +163,15 @@ void rt_vfork_after(long result)
 		forget_who_runs(t);
 }
 
-/* Ends the control thread, if it is of this process and not of a vfork child's parent. */
-static void stop_control(void)
-{
-	int32_t pid = (int32_t)SYS(getpid), tid = load_acquire(&rt.control_tid);
-	int64_t nap[2] = {0, 100000};
-
-	if (!tid || rt_thread_is_dead(pid, tid))
-		return;
-	store_release(&rt.stop, 1); /* pairs with the loop in control.c */
-	for (int i = 0; i < STOP_TRIES && !rt_thread_is_dead(pid, tid); i++) {
-		rt_control_wake();
-		(void)SYS(nanosleep, nap, 0); /* shorter does no harm */
-	}
-}
-
 void rt_unshare_before(uint64_t flags)
 {
 	if (flags & (CLONE_NEWUSER | CLONE_THREAD | CLONE_SIGHAND | CLONE_VM))
-		stop_control();
+		(void)rt_control_stop();
 }
 
 void rt_setns_before(void)
 {
-	stop_control();
+	(void)rt_control_stop();
 }
 
 void rt_unshare_after(void)

@@ -13,6 +13,7 @@
 #include <sys/auxv.h>
 #include <sys/types.h>
 #include <time.h>
+#include <unistd.h>
 
 #define CONTROL_STACK (64u << 10)
 
@@ -135,6 +136,26 @@ bool rt_control_start(void)
 	return ok;
 }
 
+/* ---- the end of the first thread ---- */
+
+/* A process ends with its last thread, which shall not be ours: when the first one ends alone, by
+ * pthread_exit(), we stop before it. Libc then counts the others right, and the last of them ends the
+ * process as untraced, with its descriptors. Not called on exit(). */
+static pthread_key_t first_thread;
+static bool has_key;
+
+static void on_first_thread_end(void *arg)
+{
+	(void)arg;
+	(void)rt_control_stop();
+}
+
+static void mark_first_thread(void)
+{
+	if (has_key && gettid() == getpid())
+		(void)pthread_setspecific(first_thread, &rt); /* else the thread finds out late */
+}
+
 /* ---- fork ---- */
 
 static void before_fork(void)
@@ -151,13 +172,15 @@ static void after_fork_parent(void)
 
 static void after_fork_child(void)
 {
-	bool had = load_acquire(&rt.control_state) != 0;
+	bool had = load_acquire(&rt.control_state) || load_acquire(&rt.stop);
 
 	store_release(rt.gen, fetch_add_relaxed(&rt.last_gen, 1) + 1);
 	store_release(&rt.home_gen, *rt.gen);
 	rt_threads_forget_regions(); /* for kernels that do not wipe */
 	store_release(&rt.control_tid, 0);
 	store_release(&rt.control_state, 0);
+	store_release(&rt.stop, 0); /* this thread is the first of a process now */
+	mark_first_thread();
 	rt_conns_inherited();
 	rt_unlock(fork_mask);
 	if (had)
@@ -197,13 +220,17 @@ static void read_environment(void)
 		rt_append(rt.env_rundir, sizeof(rt.env_rundir), &dir_len, dir);
 }
 
-static void init_fork(void)
+static void init_threads(void)
 {
 	static uint32_t done;
 	uint32_t none = 0;
 
-	if (cas_acq_rel(&done, &none, 1)) /* without memory for it: children are raw ones */
-		(void)pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+	if (!cas_acq_rel(&done, &none, 1))
+		return;
+	/* without memory for it: children are raw ones */
+	(void)pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+	has_key = pthread_key_create(&first_thread, on_first_thread_end) == 0;
+	mark_first_thread();
 }
 
 int rt_init(void)
@@ -226,6 +253,6 @@ int rt_init(void)
 	}
 	rt_unlock(mask);
 	if (!err && !failed)
-		init_fork();
+		init_threads();
 	return failed ? -12 : 0;
 }

@@ -324,6 +324,9 @@ bool rt_hosts_expected(void); /* the link to the runtime is left for hosts to co
 void rt_ids_from(int fd); /* control thread: CAIRN_MSG_PROC has come; takes fd (thread.c) */
 void rt_ids_forget(void); /* what was lent is not in this table of descriptors */
 bool rt_control_start(void);
+/* Ends it, if it is of this process and not of a vfork child's parent; it does not start again until
+ * rt.stop is 0. Recording goes on. False: there was none. */
+bool rt_control_stop(void);
 void rt_control_wake(void);
 void rt_hooks_set(bool on); /* hooks.c; under the lock */
 void rt_control_run(void); /* the thread's body (control.c); returns when told to stop */

@@ -389,4 +389,42 @@ int main(void)
     assert len(rows) >= 2, rows
 
 
+@test
+def the_first_thread_ends_first(t):
+    """The last of the others ends the process, and its output is not lost; a fork child is whole."""
+    prog = t.compile("p", r'''
+#include <cairn/trace.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static void *other(void *first)
+{
+	pthread_join(*(pthread_t *)first, NULL);
+	CAIRN(c, alone);
+	if (fork() == 0) { CAIRN(c, child); pthread_exit(NULL); }
+	wait(NULL);
+	printf("done");
+	return NULL;
+}
+int main(int argc, char **argv)
+{
+	static pthread_t me;
+	pthread_t t;
+	me = pthread_self();
+	CAIRN(c, first);
+	pthread_create(&t, NULL, other, &me);
+	if (argc > 1) syscall(SYS_exit, 0); /* libc does not know */
+	pthread_exit(NULL);
+}
+''', ["-pthread"])
+    for raw, out in ([], "done"), (["raw"], ""):
+        trace = t.path("trace" + out)
+        r = t.record([prog, *raw], trace=trace, timeout=30)
+        assert r.out == out, r
+        assert t.names(trace) == ["c:first", "c:alone", "c:child"], t.names(trace)
+        assert not t.lost(trace), t.lost(trace)
+
+
 main()

@@ -454,6 +454,72 @@ static void *fire_some(void *arg)
 	return arg;
 }
 
+static void fire_many(int sig)
+{
+	(void)sig;
+	for (int i = 0; i < 600000; i++)
+		fire();
+}
+
+static uint64_t lost_of(enum cairn_lost why)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < one.mapped->p->nrings; i++)
+		n += one.mapped->p->rings[i].ctl->lost[why];
+	return n;
+}
+
+/* A ring on which somebody waited in vain is marked: nobody waits there until its reader has moved. */
+static bool anybody_waited(void)
+{
+	for (uint32_t i = 0; i < one.mapped->p->nrings; i++)
+		if (one.mapped->stall[i] != ~0ull)
+			return true;
+	return false;
+}
+
+static bool handler_waited;
+
+static void raise_usr2(void)
+{
+	raise(SIGUSR2);
+	handler_waited = anybody_waited();
+}
+
+/* Blocking mode with a reader that sleeps, and handlers that fire more than a ring holds. */
+TEST(handlers_wait_but_not_on_a_stack_of_their_own_nor_within_fire)
+{
+	static char stack[64 << 10];
+	stack_t alternate = {.ss_sp = stack, .ss_size = sizeof(stack)};
+	struct sigaction own = {.sa_handler = fire_many, .sa_flags = SA_ONSTACK},
+			 same = {.sa_handler = fire_many};
+	struct ring_set_producer *p;
+
+	begin(CAIRN_RING_PERCPU, 1, 0);
+	p = (struct ring_set_producer *)(uintptr_t)one.mapped->p;
+	p->mode = CAIRN_MODE_BLOCK;
+	p->block_ns = 1000000;
+	sigaltstack(&alternate, NULL);
+	sigaction(SIGUSR1, &own, NULL);
+	sigaction(SIGUSR2, &same, NULL);
+	fire();
+	raise(SIGUSR1);
+	CHECK(lost_of(CAIRN_LOST_TIMEOUT) > 0);
+	CHECK(!anybody_waited());
+	in_clock = raise_usr2; /* within fire() */
+	fire();
+	CHECK(!in_clock && !handler_waited);
+	CHECK(anybody_waited()); /* what was interrupted did then */
+	for (uint32_t i = 0; i < p->nrings; i++)
+		one.mapped->stall[i] = ~0ull;
+	raise(SIGUSR2);
+	CHECK(anybody_waited());
+	alternate.ss_flags = SS_DISABLE;
+	sigaltstack(&alternate, NULL);
+	end();
+}
+
 TEST(threads_and_children_have_slots_of_their_own)
 {
 	pthread_t t[8];
