@@ -7,9 +7,11 @@
 #include "runtime/runtime-impl.h"
 #include <dlfcn.h>
 #include <errno.h>
+#include <link.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/types.h>
 #include <time.h>
@@ -42,6 +44,68 @@ static void find_rseq(void)
 	}
 }
 
+#ifndef CAIRN_RT_STATIC
+struct symbols { /* of one object, by its dynamic section */
+	uintptr_t base;
+	const ElfW(Sym) * table;
+	const char *names;
+	const uint32_t *hash; /* DT_GNU_HASH */
+};
+
+static uint32_t hash_of(const char *name)
+{
+	uint32_t h = 5381;
+
+	for (; *name; name++)
+		h = h * 33 + (uint8_t)*name;
+	return h;
+}
+
+/* DT_GNU_HASH: nbuckets, first symbol, words of the filter, its shift; filter, buckets, chains. */
+static uintptr_t find_symbol(const struct symbols *s, const char *name)
+{
+	uint32_t h = hash_of(name), first = s->hash[1];
+	const uint32_t *buckets = s->hash + 4 + 2 * s->hash[2], *chain = buckets + s->hash[0];
+
+	for (uint32_t i = buckets[h % s->hash[0]]; i >= first; i++) {
+		const ElfW(Sym) *sym = &s->table[i];
+
+		if ((chain[i - first] | 1) == (h | 1) && sym->st_shndx &&
+			(sym->st_info & 15) == STT_FUNC &&
+			strcmp(s->names + sym->st_name, name) == 0)
+			return s->base + sym->st_value;
+		if (chain[i - first] & 1)
+			break;
+	}
+	return 0;
+}
+
+/* Libc's own functions are wanted, whoever hides them: a preloaded wrapper, a sanitizer. Libc is found
+ * by a function that nobody hides. (Not by dlopen, which allocates; nor does dlsym take a handle that
+ * is not dlopen's.) */
+static bool find_libc(struct symbols *ret)
+{
+	extern __typeof__(dladdr1) dladdr1 __attribute__((weak)); /* of glibc */
+	void *inside = dlsym(RTLD_DEFAULT, "__libc_start_main");
+	struct link_map *map = NULL;
+	Dl_info info;
+
+	if (!dladdr1 || !inside || !dladdr1(inside, &info, (void **)&map, RTLD_DL_LINKMAP) || !map)
+		return false;
+	*ret = (struct symbols){.base = map->l_addr};
+	for (const ElfW(Dyn) *d = map->l_ld; d->d_tag != DT_NULL; d++) {
+		if (d->d_tag == DT_SYMTAB) /* the loader has added the base */
+			ret->table = (const void *)d->d_un.d_ptr;
+		else if (d->d_tag == DT_STRTAB)
+			ret->names = (const void *)d->d_un.d_ptr;
+		else if (d->d_tag == DT_GNU_HASH)
+			ret->hash = (const void *)d->d_un.d_ptr;
+	}
+	return ret->base && ret->hash && ret->hash[0] && (uintptr_t)ret->table > ret->base &&
+		(uintptr_t)ret->names > ret->base && (uintptr_t)ret->hash > ret->base;
+}
+#endif
+
 static void find_hooks(void)
 {
 #ifdef CAIRN_RT_STATIC
@@ -62,13 +126,12 @@ static void find_hooks(void)
 		[RT_HOOK_SETNS] = "setns",
 		[RT_HOOK_PRCTL] = "prctl",
 		[RT_HOOK_SYSCALL] = "syscall"};
-	/* libc's own, whoever hides them: a preloaded wrapper, a sanitizer */
-	void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
+	struct symbols libc;
+	bool found = find_libc(&libc);
 
 	for (int i = 0; i < RT_HOOKS; i++)
-		rt.hook_at[i] = (uintptr_t)dlsym(libc ? libc : RTLD_DEFAULT, name[i]);
-	if (libc)
-		(void)dlclose(libc); /* the program has it, too */
+		rt.hook_at[i] = found ? find_symbol(&libc, name[i])
+				      : (uintptr_t)dlsym(RTLD_DEFAULT, name[i]);
 #endif
 }
 
