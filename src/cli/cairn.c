@@ -27,6 +27,7 @@ const struct command *const cli_commands[] = {
 	&command_list,
 	&command_session,
 	&command_daemon,
+	&command_kernel,
 	&command_recover,
 	&command_dormant,
 	&command_boot,

@@ -39,10 +39,13 @@ static void child_main(const struct child_setup *s, int gate, int failed)
 	char go;
 	int err;
 
-	(void)setenv("CAIRN_HOST", s->host, 1); /* on failure it runs untraced */
+	if (s->host) {
+		(void)setenv("CAIRN_HOST", s->host, 1); /* on failure it runs untraced */
+		(void)setenv(
+			"CAIRN_WAIT_MS", "2000", 0); /* likewise; a busy machine misses no event */
+	}
 	if (s->runtime)
 		(void)setenv("CAIRN_RT", s->runtime, 1); /* likewise */
-	(void)setenv("CAIRN_WAIT_MS", "2000", 0); /* likewise; a busy machine misses no event */
 	if (s->preload[0]) {
 		env_prepend("LD_PRELOAD", s->preload);
 		/* gcc's AddressSanitizer would end the program: it insists on being the first library */

@@ -15,7 +15,7 @@ struct child {
 
 struct child_setup {
 	char **argv;
-	const char *host, *runtime; /* CAIRN_HOST, CAIRN_RT; runtime may be NULL */
+	const char *host, *runtime; /* CAIRN_HOST, CAIRN_RT; each may be NULL */
 	const char *preload; /* "" or libraries for LD_PRELOAD, before what is there */
 	bool stdout_to_stderr; /* our stdout carries the trace */
 	const sigset_t *mask; /* the signal mask it starts with */

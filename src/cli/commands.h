@@ -5,7 +5,8 @@
 #include "cli/cli.h"
 
 extern const struct command command_record, command_print, command_stat, command_list,
-	command_session, command_daemon, command_recover, command_dormant, command_boot;
+	command_session, command_daemon, command_recover, command_dormant, command_boot,
+	command_kernel;
 
 int run_verb(const struct command *c, int argc, char **argv); /* cairn.c: for commands with verbs */
 

@@ -5,7 +5,9 @@ failed=0
 check() {
 	name=$1
 	shift
+	begin=$(cut -d' ' -f1 /proc/uptime)
 	if (eval "$*") >/tmp/said 2>&1; then
+		[ -z "$CAIRN_VM_TIMES" ] || echo "# $begin to $(cut -d' ' -f1 /proc/uptime)"
 		echo "ok - $name"
 	else
 		tail -n 25 /tmp/said | sed 's/^/# /'
