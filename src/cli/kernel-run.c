@@ -388,7 +388,7 @@ static int finish(struct running *x)
 		ksummary_print(x->summary, &x->out, x->k->json);
 	lost = at_end_only(x) ? 0 : tracer_lost(x->tracer);
 	if (lost)
-		say("%s records were lost: --buffer gives more room, -f fewer of them",
+		say("%s records were lost: --kernel-buffer gives more room, -f fewer of them",
 			human_count(a, lost));
 	if (x->reached && x->k->what->stop)
 		say("the kernel switched it off: a limit of --stop was reached");

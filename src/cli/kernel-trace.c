@@ -34,9 +34,10 @@ static int run(const struct command *c, int argc, char **argv);
 
 static const struct option_def options[] = {
 	{OPT_T_FUNCTION, 'f', "function", "GLOB", "only these functions (repeatable)"},
-	{OPT_T_NO_FUNCTION, 0, "no-function", "GLOB", "not these (repeatable)"},
+	{OPT_T_NO_FUNCTION, 0, "not-function", "GLOB", "not these (repeatable)"},
 	{OPT_T_GRAPH, 'g', "graph", NULL, "of function: calls and returns, as function_graph"},
-	{OPT_T_CALLS_OF, 0, "calls-of", "FUNCTION", "function_graph: what these call (repeatable)"},
+	{OPT_T_CALLS_OF, 0, "graph-function", "FUNCTION",
+		"function_graph: what these call (repeatable)"},
 	{OPT_T_MAX_DEPTH, 0, "max-depth", "N", "function_graph: calls nested at most so deep"},
 	{OPT_T_ARGS, 0, "args", NULL, "arguments of functions"},
 	{OPT_T_RETVAL, 0, "retval", NULL, "function_graph: what functions return"},
@@ -44,7 +45,7 @@ static const struct option_def options[] = {
 	{OPT_T_PID, 'p', "pid", "PID", "only this process and its children (repeatable)"},
 	{OPT_T_ALL, 0, "all", NULL, "all processes, not only COMMAND"},
 	{OPT_T_DURATION, 0, "duration", "TIME", "end after this time: 10s, 500ms"},
-	{OPT_T_BUFFER, 0, "buffer", "SIZE", "the kernel's buffer of each CPU: 8M"},
+	{OPT_T_BUFFER, 0, "kernel-buffer", "SIZE", "the kernel's buffer of each CPU: 8M"},
 	{OPT_T_CPUS, 0, "cpus", "LIST", "only these CPUs: 0,2-3"},
 	{OPT_T_PERIOD, 0, "period", "TIME", "osnoise, timerlat, hwlat: once in so long"},
 	{OPT_T_RUNTIME, 0, "runtime", "TIME", "osnoise, hwlat: look so long of each period"},
@@ -78,7 +79,7 @@ const struct command command_kernel_trace = {
 		 "\n"
 		 "examples:\n"
 		 "  cairn kernel trace function -f 'vfs_*' -- ls\n"
-		 "  cairn kernel trace function_graph --calls-of vfs_open --max-depth 3 -- ls\n"
+		 "  cairn kernel trace function_graph --graph-function vfs_open -- ls\n"
 		 "  cairn kernel trace timerlat --duration 10s --period 1ms --summary\n"
 		 "  cairn kernel trace snapshot -e 'sched:*' --when 'sched:sched_process_exit'",
 	.run = run,
@@ -243,7 +244,7 @@ static int option(struct ktrace *k, int id, const char *value)
 	case OPT_T_NO_FUNCTION: return add_list(k, "set_ftrace_notrace", value);
 	case OPT_T_GRAPH: k->graph = true; return CLI_OK;
 	case OPT_T_CALLS_OF:
-		k->graph_option = "calls-of";
+		k->graph_option = "graph-function";
 		return add_setting(k, "set_graph_function", value, true);
 	case OPT_T_MAX_DEPTH: k->graph_option = "max-depth"; return max_depth(k, value);
 	case OPT_T_ARGS: k->args = true; return CLI_OK;
@@ -262,7 +263,7 @@ static int option(struct ktrace *k, int id, const char *value)
 	case OPT_T_BUFFER:
 		return parse_size(value, &k->buffer_bytes) == 0 && k->buffer_bytes
 			? CLI_OK
-			: usage_error(k->c, "--buffer '%s' is no size", value);
+			: usage_error(k->c, "--kernel-buffer '%s' is no size", value);
 	case OPT_T_CPUS: k->cpus = value; return CLI_OK;
 	case OPT_T_WHEN: k->when = value; return CLI_OK;
 	case OPT_T_OUTPUT: k->output = value; return CLI_OK;

@@ -248,9 +248,9 @@ int tracer_open(
 	if (err == 0)
 		err = set_lists(t, s, e);
 	if (err == 0)
-		err = set_tracer(t, s->tracer, e);
-	if (err == 0) /* some options exist, or can be changed, with their tracer only */
 		err = set_options(t, s, e);
+	if (err == 0) /* last: with all functions it takes time */
+		err = set_tracer(t, s->tracer, e);
 	if (err == 0)
 		err = set_events(t, s, e);
 	if (err < 0)
