@@ -1,6 +1,7 @@
 /* cairn print: a trace as text, one line an event, in time order. */
 #include "cli/commands.h"
 #include "cli/reading.h"
+#include "view/stacks.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@ enum {
 	OPT_P_STYLE = OPT_FIRST,
 	OPT_P_JSON,
 	OPT_P_TIME,
+	OPT_P_STACKS,
 	OPT_P_FOLLOW = 'f',
 	OPT_P_LIMIT = 'n',
 	OPT_P_QUIET = 'q'
@@ -31,6 +33,7 @@ static const struct option_def options[] = {
 		"trace (as the kernel's; default), babeltrace,\njson, report (as trace-cmd's; default for\ntrace.dat)"},
 	{OPT_P_TIME, 0, "time", "KIND",
 		"what is shown as time: clock (seconds since\nboot; default), unix, start, date"},
+	{OPT_P_STACKS, 0, "stacks", NULL, "stacks as functions, files and lines, one a line"},
 	{OPT_P_QUIET, 'q', "quiet", NULL, "say nothing of lost events and cut files"},
 	{0},
 };
@@ -65,7 +68,8 @@ struct printing {
 	bool as_said; /* style or time was asked for */
 	enum view_time time;
 	uint64_t limit, printed;
-	bool quiet;
+	bool quiet, name_stacks;
+	struct stacks *stacks; /* owned */
 };
 
 static int choose(const struct command *c, const char *what, const char *value,
@@ -105,6 +109,7 @@ static int option(struct printing *p, const struct command *c, int id, const cha
 		p->as_said = true;
 		return got;
 	case OPT_P_FOLLOW: p->reading.follow = true; return CLI_OK;
+	case OPT_P_STACKS: p->name_stacks = true; return CLI_OK;
 	case OPT_P_QUIET: p->quiet = true; return CLI_OK;
 	case OPT_P_LIMIT:
 		if (parse_u64(value, &p->limit) == 0 && p->limit > 0)
@@ -211,6 +216,9 @@ static int print(struct printing *p, const struct command *c)
 	if (out_init(&p->out, STDOUT_FILENO) != 0 ||
 		view_init(&p->view, &p->out, p->style, p->time) != 0)
 		return fail_text(c, NULL, "out of memory");
+	if (p->name_stacks && stacks_new(NULL, &p->stacks) < 0)
+		return fail_text(c, NULL, "out of memory");
+	p->view.stacks = p->stacks;
 	if (p->time == VIEW_TIME_START &&
 		cairn_reader_range(p->reading.reader, &begin_ns, &end_ns) == 0)
 		view_set_start(&p->view, begin_ns);
@@ -248,6 +256,7 @@ static int run(const struct command *c, int argc, char **argv)
 	if (ret == CLI_OK && got == ARG_END)
 		ret = print(&p, c);
 	view_done(&p.view);
+	stacks_free(p.stacks);
 	out_done(&p.out);
 	auto_reading(&p.reading);
 	return ret;

@@ -147,6 +147,7 @@ static int class_make(struct view *v, const struct cairn_event_class *cls, struc
 	c->more_contexts =
 		has_more_contexts(cls->stream_context) || has_more_contexts(cls->context);
 	c->names_threads = threads_teaches(cls);
+	c->stack = stacks_kind(cls);
 	c->fields = calloc(c->nfields + 1, sizeof(*c->fields));
 	at = calloc(c->nfields + 1, sizeof(*at));
 	if (c->fields && at) {

@@ -228,6 +228,11 @@ static void line_plain(struct view *v, const struct view_class *c, const struct 
 	out_wrote(o, p);
 }
 
+static bool shows_frames(const struct view *v, const struct view_class *c)
+{
+	return v->stacks && (c->stack == STACKS_KERNEL || c->stack == STACKS_USER);
+}
+
 static void line_trace(struct view *v, const struct view_class *c, const struct cairn_event *ev)
 {
 	const struct view_prefix *prefix = prefix_of(v, c, ev);
@@ -242,6 +247,11 @@ static void line_trace(struct view *v, const struct view_class *c, const struct 
 	*p++ = ' ';
 	out_wrote(o, p);
 	out_piece(o, &c->name);
+	if (shows_frames(v, c)) {
+		out_char(o, '\n');
+		stacks_text(v->stacks, ev, o);
+		return;
+	}
 	if (c->is_log) {
 		out_char(o, ' ');
 		message(o, ev, false);
@@ -470,6 +480,10 @@ static void line_json(struct view *v, const struct view_class *c, const struct c
 	values = c->more_contexts ? cairn_event_contexts(ev, &n) : NULL;
 	if (values)
 		json_contexts(o, values, n);
+	if (shows_frames(v, c)) {
+		out_str(o, ",\"frames\":");
+		stacks_json(v->stacks, ev, o);
+	}
 	out_str(o, ev->flags & CAIRN_EVENT_LATE ? ",\"late\":true}\n" : "}\n");
 }
 
@@ -482,7 +496,7 @@ int view_learn(struct view *v, const struct cairn_event *ev)
 	if (c->names_threads && threads_learn(&v->threads, ev))
 		for (size_t i = 0; i < VIEW_PREFIXES; i++)
 			v->prefixes[i].len = 0; /* made with an older name, perhaps */
-	return 0;
+	return v->stacks && c->stack == STACKS_FILE ? stacks_learn(v->stacks, ev) : 0;
 }
 
 int view_event(struct view *v, const struct cairn_event *ev)

@@ -2,6 +2,7 @@
 #ifndef CAIRN_VIEW_IMPL_H
 #define CAIRN_VIEW_IMPL_H
 
+#include "view/stacks.h"
 #include "view/view.h"
 
 #define PIECE_PAD 32 /* bytes that may be read behind each piece */
@@ -18,6 +19,7 @@ struct view_class {
 	bool more_contexts; /* than the thread, which stands first in a line */
 	bool names_threads; /* of the state dump: says names of threads */
 	bool is_log; /* shown by its message */
+	enum stacks_kind stack;
 	bool plain; /* all fields shown are decimal integers, and a line has at most OUT_ROOM bytes */
 	struct view_kernel *kernel; /* of a trace.dat: borrowed from the view; else NULL */
 	struct kernel_text_event *kernel_event; /* borrowed from kernel; NULL: without a format */

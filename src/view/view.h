@@ -59,6 +59,7 @@ void threads_done(struct threads *t);
 
 struct view_class; /* what is worked out once for an event class */
 struct view_kernel; /* and for a trace.dat */
+struct stacks; /* stacks.h */
 
 enum { VIEW_PREFIXES = 256 };
 struct view_prefix { /* "comm-tid [cpu] ", made once for a thread on a CPU */
@@ -78,6 +79,7 @@ struct view {
 	struct view_class **classes; /* owned; by index of the class */
 	size_t nclasses, classes_cap;
 	struct threads threads;
+	struct stacks *stacks; /* borrowed; frames are shown; NULL: stacks are like other events */
 	struct view_prefix *prefixes; /* owned */
 	int64_t start_ns, last_ns; /* first and previous event's time */
 	bool started;
