@@ -51,6 +51,10 @@ uint32_t kbtf_return_type(const struct kbtf_func *f); /* 0: void */
 /* The id of `struct NAME`, `union NAME` or typedef NAME; 0 if there is none. */
 uint32_t kbtf_find_struct(const struct btf *b, const char *name);
 
+/* Looks at the names of all structures and unions. */
+struct near;
+void kbtf_near_struct(const struct btf *b, struct near *near);
+
 /* Where an argument is when the function is entered. $argN of the kernel counts registers and then
  * stack words, not parameters: a structure passed by value may take two of them, or none. */
 struct kbtf_place {

@@ -1,0 +1,344 @@
+/* The kernel that texts are checked against: features, symbols, events. Each file is read when it is
+ * first needed and kept. What cannot be read is not known, and then the kernel judges alone. */
+#include "kernel/dynevent-impl.h"
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SYMBOLS_LIMIT = 256 << 20 };
+
+struct world_file {
+	bool tried;
+	int err;
+	struct buf text;
+};
+
+struct dynevent_world {
+	char *tracefs_path, *kallsyms_path, *blacklist_path; /* owned; tracefs_path may be NULL */
+	enum karch arch;
+	struct kbtf *btf; /* owned */
+	struct tracefs *tracefs; /* owned */
+	bool tracefs_tried;
+	int tracefs_err;
+	struct error tracefs_error;
+	struct world_file readme, kallsyms, traceable, blacklist;
+};
+
+struct dynevent_world *dynevent_world_new(const struct dynevent_paths *paths, enum karch arch)
+{
+	static const struct dynevent_paths none;
+	struct dynevent_world *w = calloc(1, sizeof(*w));
+
+	if (!paths)
+		paths = &none;
+	if (!w)
+		return NULL;
+	w->arch = arch;
+	w->tracefs_path = paths->tracefs ? strdup(paths->tracefs) : NULL;
+	w->kallsyms_path = strdup(paths->kallsyms ? paths->kallsyms : "/proc/kallsyms");
+	w->blacklist_path =
+		strdup(paths->blacklist ? paths->blacklist : "/sys/kernel/debug/kprobes/blacklist");
+	w->btf = kbtf_new(paths->btf ? paths->btf : "/sys/kernel/btf");
+	if ((paths->tracefs && !w->tracefs_path) || !w->kallsyms_path || !w->blacklist_path ||
+		!w->btf) {
+		dynevent_world_free(w);
+		return NULL;
+	}
+	return w;
+}
+
+void dynevent_world_free(struct dynevent_world *w)
+{
+	if (!w)
+		return;
+	free(w->tracefs_path);
+	free(w->kallsyms_path);
+	free(w->blacklist_path);
+	buf_done(&w->readme.text);
+	buf_done(&w->kallsyms.text);
+	buf_done(&w->traceable.text);
+	buf_done(&w->blacklist.text);
+	tracefs_free(w->tracefs);
+	kbtf_free(w->btf);
+	free(w);
+}
+
+struct kbtf *dynevent_world_btf(struct dynevent_world *w)
+{
+	return w->btf;
+}
+
+enum karch world_arch(const struct dynevent_world *w)
+{
+	return w->arch;
+}
+
+struct tracefs *world_tracefs(struct dynevent_world *w, struct error *e)
+{
+	if (!w->tracefs_tried) {
+		w->tracefs_tried = true;
+		w->tracefs_err = tracefs_open(w->tracefs_path, &w->tracefs, &w->tracefs_error);
+	}
+	if (w->tracefs_err) {
+		if (e)
+			*e = w->tracefs_error;
+		return NULL;
+	}
+	return w->tracefs;
+}
+
+/* A file of tracefs; NULL if it cannot be read. */
+static const struct buf *tracing_file(
+	struct dynevent_world *w, struct world_file *f, const char *name)
+{
+	struct tracefs *t = world_tracefs(w, NULL);
+
+	if (!f->tried) {
+		f->tried = true;
+		f->err = t ? tracefs_read(t, name, &f->text, NULL) : -ENOENT;
+		if (!f->err)
+			buf_str(&f->text, ""); /* a NUL behind an empty file */
+	}
+	return f->err ? NULL : &f->text;
+}
+
+static const struct buf *plain_file(struct world_file *f, const char *path)
+{
+	if (!f->tried) {
+		f->tried = true;
+		f->err = read_file(path, SYMBOLS_LIMIT, &f->text);
+	}
+	return f->err || !f->text.len ? NULL : &f->text;
+}
+
+bool world_has(struct dynevent_world *w, enum world_feature f)
+{
+	static const char *const words[] = {
+		[WORLD_KPROBES] = "\n  kprobe_events\t",
+		[WORLD_UPROBES] = "place (uprobe)",
+		[WORLD_EPROBES] = " e[:[<group>",
+		[WORLD_FPROBES] = " f[:[<group>",
+		[WORLD_TPROBES] = " t[:[<group>",
+		[WORLD_SYNTH] = "s:[synthetic/]",
+		[WORLD_ARGN] = "$arg<N>",
+		[WORLD_ARGN_ON_RETURN] = "return probes support: $retval, $arg<N>",
+		[WORLD_BTF] = "<argname>",
+		[WORLD_SYMSTR] = "symstr",
+		[WORLD_USTRING] = "ustring",
+		[WORLD_CHAR] = "x8/16/32/64, char",
+		[WORLD_DENTRY] = "%pd/%pD",
+		[WORLD_EPROBE_FILTER] = "[if <filter>]",
+	};
+	const struct buf *readme;
+
+	if (f == WORLD_USER_EVENTS) {
+		struct tracefs *t = world_tracefs(w, NULL);
+
+		return t && tracefs_has(t, "user_events_data");
+	}
+	readme = tracing_file(w, &w->readme, "README");
+	return readme && readme->data && strstr(readme->data, words[f]);
+}
+
+/* ---- symbols ---- */
+
+struct symbol_line {
+	uint64_t address;
+	char kind;
+	const char *name, *module; /* module NULL: vmlinux */
+	size_t name_len, module_len;
+};
+
+/* "ffffffff81399b30 T name\t[module]": the line that begins at s. */
+static bool read_symbol(const char *s, const char *end, struct symbol_line *l)
+{
+	const char *nl = memchr(s, '\n', (size_t)(end - s)), *name, *stop;
+	char *after;
+
+	if (!nl)
+		nl = end;
+	l->address = strtoull(s, &after, 16);
+	if (after == s || nl - after < 4 || after[0] != ' ' || after[2] != ' ')
+		return false;
+	l->kind = after[1];
+	name = after + 3;
+	stop = name;
+	while (stop < nl && *stop != '\t' && *stop != ' ')
+		stop++;
+	l->name = name;
+	l->name_len = (size_t)(stop - name);
+	l->module = memchr(stop, '[', (size_t)(nl - stop));
+	if (l->module) {
+		const char *close = memchr(l->module, ']', (size_t)(nl - l->module));
+
+		l->module++;
+		l->module_len = close ? (size_t)(close - l->module) : 0;
+	}
+	return true;
+}
+
+static bool is_function(char kind)
+{
+	return strchr("tTwW", kind) != NULL;
+}
+
+bool world_symbol(
+	struct dynevent_world *w, const char *module, const char *name, struct world_symbol *ret)
+{
+	const struct buf *b = plain_file(&w->kallsyms, w->kallsyms_path);
+	size_t n = strlen(name);
+	const char *end, *at;
+
+	*ret = (struct world_symbol){0};
+	if (!b)
+		return false;
+	if (n == 0)
+		return true;
+	end = b->data + b->len;
+	for (at = b->data; (at = memmem(at, (size_t)(end - at), name, n)); at += n) {
+		const char *line = at;
+		struct symbol_line l;
+
+		if (at == b->data || at[-1] != ' ' || (at + n < end && !strchr("\n\t ", at[n])))
+			continue;
+		while (line > b->data && line[-1] != '\n')
+			line--;
+		if (!read_symbol(line, end, &l) || l.name != at)
+			continue;
+		if (module &&
+			(!l.module || strlen(module) != l.module_len ||
+				memcmp(module, l.module, l.module_len) != 0))
+			continue;
+		if (ret->count++ == 0) {
+			ret->function = is_function(l.kind);
+			ret->address = l.address;
+		}
+	}
+	return true;
+}
+
+void world_near_symbol(struct dynevent_world *w, bool functions, struct near *near)
+{
+	const struct buf *b = plain_file(&w->kallsyms, w->kallsyms_path);
+	const char *at = b ? b->data : NULL, *end = b ? b->data + b->len : NULL;
+	struct symbol_line l;
+	char name[128];
+
+	while (at < end) {
+		if (read_symbol(at, end, &l) && is_function(l.kind) == functions &&
+			l.name_len < sizeof(name)) {
+			memcpy(name, l.name, l.name_len);
+			name[l.name_len] = '\0';
+			near_look(near, name);
+		}
+		at = memchr(at, '\n', (size_t)(end - at));
+		at = at ? at + 1 : end;
+	}
+}
+
+bool world_code_range(struct dynevent_world *w, uint64_t *ret_begin, uint64_t *ret_end)
+{
+	struct world_symbol begin, end;
+
+	if (!world_symbol(w, NULL, "_stext", &begin) || !world_symbol(w, NULL, "_etext", &end) ||
+		begin.count != 1 || end.count != 1 || begin.address >= end.address)
+		return false;
+	*ret_begin = begin.address;
+	*ret_end = end.address;
+	return true;
+}
+
+bool world_has_module(struct dynevent_world *w, const char *module)
+{
+	const struct buf *b = plain_file(&w->kallsyms, w->kallsyms_path);
+	char word[128];
+
+	if (!b)
+		return true; /* not known */
+	(void)snprintf(word, sizeof(word), "\t[%s]\n", module);
+	return strstr(b->data, word) != NULL;
+}
+
+/* ---- what may be probed ---- */
+
+/* Is there a line that begins with name, up to white space or the end? */
+static bool has_line(const struct buf *b, const char *name, size_t n)
+{
+	for (const char *at = n ? b->data : NULL; at && (at = strstr(at, name)); at += n) {
+		if ((at == b->data || at[-1] == '\n') && strchr("\n\t ", at[n]))
+			return true;
+	}
+	return false;
+}
+
+int world_traceable(struct dynevent_world *w, const char *glob)
+{
+	const struct buf *b = tracing_file(w, &w->traceable, "available_filter_functions");
+	const char *at = b ? b->data : NULL;
+	char name[256];
+
+	if (!b || !b->len)
+		return -1;
+	if (!strpbrk(glob, "*?"))
+		return has_line(b, glob, strlen(glob));
+	while (at && *at) {
+		size_t n = strcspn(at, "\n\t ");
+
+		if (n < sizeof(name)) {
+			memcpy(name, at, n);
+			name[n] = '\0';
+			if (glob_match(glob, name))
+				return 1;
+		}
+		at = strchr(at, '\n');
+		at = at ? at + 1 : NULL;
+	}
+	return 0;
+}
+
+bool world_may_probe(struct dynevent_world *w, const char *name, const char **ret_why)
+{
+	const struct buf *b = plain_file(&w->blacklist, w->blacklist_path);
+	char word[256];
+
+	(void)snprintf(word, sizeof(word), "\t%s\n", name);
+	if (b && strstr(b->data, word)) {
+		*ret_why = "is on the kernel's list of what must not be probed (kprobes/blacklist)";
+		return false;
+	}
+	/* A part that the compiler split off ("foo.part.0") is judged by the function it is of. */
+	(void)snprintf(word, sizeof(word), "%.*s", (int)strcspn(name, "."), name);
+	if (world_traceable(w, name) == 0 && world_traceable(w, word) == 0) {
+		*ret_why = "is marked notrace: the kernel allows no probe in it";
+		return false;
+	}
+	return true;
+}
+
+/* ---- events ---- */
+
+bool world_near_event(struct dynevent_world *w, const char *system, struct near *near)
+{
+	AUTO(tracefs_events) struct tracefs_events all = {0};
+	struct tracefs *t = world_tracefs(w, NULL);
+
+	if (!t || tracefs_events(t, NULL, &all, NULL))
+		return false;
+	for (size_t i = 0; i < all.n; i++) {
+		if (!system)
+			near_look(near, all.all[i].system);
+		else if (strcmp(all.all[i].system, system) == 0)
+			near_look(near, all.all[i].name);
+	}
+	return near->best[0] != '\0';
+}
+
+bool world_event_exists(struct dynevent_world *w, const char *group, const char *event)
+{
+	struct tracefs *t = world_tracefs(w, NULL);
+	char path[256];
+
+	(void)snprintf(path, sizeof(path), "events/%s/%s", group, event);
+	return t && tracefs_has(t, path);
+}
