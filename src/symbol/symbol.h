@@ -71,21 +71,21 @@ struct symbol_identity {
 };
 int symbol_identity(const char *path, struct symbol_identity *ret);
 
-/* ---- the kernel (ksyms.c) ---- */
+/* ---- the kernel (kallsyms.c) ---- */
 
-struct ksyms; /* functions by address */
+struct kallsyms; /* functions by address */
 
 /* From the text of /proc/kallsyms. 0, -ENOMEM, -EACCES (all addresses are zero), -ENODATA. */
-int ksyms_parse(const char *text, size_t len, struct ksyms **ret, struct error *e);
-void ksyms_free(struct ksyms *k); /* takes NULL */
+int kallsyms_parse(const char *text, size_t len, struct kallsyms **ret, struct error *e);
+void kallsyms_free(struct kallsyms *k); /* takes NULL */
 
-struct ksym {
+struct kfunction {
 	const char *name, *module; /* of k; module NULL: the kernel itself */
 	uint64_t begin, size;
 };
 /* The function that holds the address. False if none is known to. */
-bool ksyms_find(const struct ksyms *k, uint64_t address, struct ksym *ret);
-/* Appends the functions of kallsyms' text: what ksyms_parse() needs of it, about the same size. */
-void ksyms_functions(const char *text, size_t len, struct buf *ret);
+bool kallsyms_find(const struct kallsyms *k, uint64_t address, struct kfunction *ret);
+/* Appends the functions of kallsyms' text: what kallsyms_parse() needs of it, about the same size. */
+void kallsyms_functions(const char *text, size_t len, struct buf *ret);
 
 #endif

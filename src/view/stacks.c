@@ -16,7 +16,7 @@ struct stacks {
 };
 
 struct kernel { /* the functions of the kernel that a trace is of */
-	struct ksyms *syms; /* owned; NULL: not known */
+	struct kallsyms *syms; /* owned; NULL: not known */
 };
 
 struct file_key { /* no gaps */
@@ -53,7 +53,7 @@ void stacks_free(struct stacks *s)
 	if (!s)
 		return;
 	for (size_t i = 0; (k = map_next(&s->kernels, &i, NULL, NULL));) {
-		ksyms_free(k->syms);
+		kallsyms_free(k->syms);
 		free(k);
 	}
 	map_done(&s->kernels);
@@ -121,10 +121,10 @@ int stacks_learn(struct stacks *s, const struct cairn_event *ev)
 
 /* ---- the kernel ---- */
 
-static struct ksyms *parse_kept(const char *dir)
+static struct kallsyms *parse_kept(const char *dir)
 {
 	AUTO(buf) struct buf b = {0};
-	struct ksyms *syms = NULL;
+	struct kallsyms *syms = NULL;
 	char path[4096];
 	struct ktext t;
 	size_t at = 0;
@@ -135,16 +135,16 @@ static struct ksyms *parse_kept(const char *dir)
 		return NULL;
 	while (!syms && ktexts_next(b.data ? b.data : "", b.len, &at, &t) > 0)
 		if (strcmp(t.what, "file") == 0 && strcmp(t.name, "kallsyms") == 0)
-			(void)ksyms_parse(t.text, t.len, &syms, NULL); /* none: no names */
+			(void)kallsyms_parse(t.text, t.len, &syms, NULL); /* none: no names */
 	return syms;
 }
 
 /* The running kernel's, if the trace's clock is of its boot. */
-static struct ksyms *parse_live(const struct cairn_trace *trace)
+static struct kallsyms *parse_live(const struct cairn_trace *trace)
 {
 	AUTO(buf) struct buf boot = {0};
 	AUTO(buf) struct buf text = {0};
-	struct ksyms *syms = NULL;
+	struct kallsyms *syms = NULL;
 	size_t n;
 
 	if (!trace->nclocks || read_file("/proc/sys/kernel/random/boot_id", 128, &boot) < 0)
@@ -153,11 +153,11 @@ static struct ksyms *parse_live(const struct cairn_trace *trace)
 	if (n < 32 || boot.len < n || strncasecmp(boot.data, trace->clocks[0].uuid, n) != 0)
 		return NULL;
 	if (read_file("/proc/kallsyms", KALLSYMS_MAX, &text) == 0 && text.len)
-		(void)ksyms_parse(text.data, text.len, &syms, NULL); /* none: no names */
+		(void)kallsyms_parse(text.data, text.len, &syms, NULL); /* none: no names */
 	return syms;
 }
 
-static const struct ksyms *syms_of(struct stacks *s, const struct cairn_trace *trace)
+static const struct kallsyms *syms_of(struct stacks *s, const struct cairn_trace *trace)
 {
 	struct kernel *k = map_get(&s->kernels, &trace, sizeof(trace));
 
@@ -190,10 +190,10 @@ static bool element(const struct cairn_value *list, uint32_t i, uint64_t *ret)
 static void name_kernel(struct stacks *s, const struct cairn_trace *trace, unsigned back,
 	struct frame *f, struct symbol *room)
 {
-	const struct ksyms *syms = syms_of(s, trace);
-	struct ksym sym;
+	const struct kallsyms *syms = syms_of(s, trace);
+	struct kfunction sym;
 
-	if (!syms || !ksyms_find(syms, f->address - back, &sym))
+	if (!syms || !kallsyms_find(syms, f->address - back, &sym))
 		return;
 	*room = (struct symbol){.function = sym.name, .offset = f->address - sym.begin};
 	f->at = room;

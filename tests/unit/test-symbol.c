@@ -385,54 +385,54 @@ static const char kallsyms[] = "0000000000000000 A fixed_percpu_data\n"
 
 TEST(kernel_functions)
 {
-	struct ksyms *k;
-	struct ksym s;
+	struct kallsyms *k;
+	struct kfunction s;
 	struct error e;
 
-	CHECK_INT(ksyms_parse(kallsyms, strlen(kallsyms), &k, &e), 0);
-	CHECK(ksyms_find(k, 0xffffffff81000010, &s) && !s.module);
+	CHECK_INT(kallsyms_parse(kallsyms, strlen(kallsyms), &k, &e), 0);
+	CHECK(kallsyms_find(k, 0xffffffff81000010, &s) && !s.module);
 	CHECK_STR(s.name, "first");
 	CHECK_INT(s.size, 0x100);
-	CHECK(ksyms_find(k, 0xffffffff810001ff, &s));
+	CHECK(kallsyms_find(k, 0xffffffff810001ff, &s));
 	CHECK_STR(s.name, "second");
-	CHECK(ksyms_find(k, 0xffffffff81000200, &s));
+	CHECK(kallsyms_find(k, 0xffffffff81000200, &s));
 	CHECK_STR(s.name, "last");
-	CHECK(!ksyms_find(k, 0xffffffff80ffffff, &s));
-	CHECK(!ksyms_find(k, 0xffffffff81900000, &s)); /* behind the last: nobody's */
-	CHECK(ksyms_find(k, 0xffffffffc0100fff, &s));
+	CHECK(!kallsyms_find(k, 0xffffffff80ffffff, &s));
+	CHECK(!kallsyms_find(k, 0xffffffff81900000, &s)); /* behind the last: nobody's */
+	CHECK(kallsyms_find(k, 0xffffffffc0100fff, &s));
 	CHECK_STR(s.name, "work");
 	CHECK_STR(s.module, "one");
-	CHECK(ksyms_find(k, 0xffffffffc0101000, &s));
+	CHECK(kallsyms_find(k, 0xffffffffc0101000, &s));
 	CHECK_STR(s.module, "two");
-	CHECK(!ksyms_find(k, UINT64_MAX, &s));
-	ksyms_free(k);
-	ksyms_free(NULL);
+	CHECK(!kallsyms_find(k, UINT64_MAX, &s));
+	kallsyms_free(k);
+	kallsyms_free(NULL);
 }
 
 TEST(kernel_functions_alone_are_enough)
 {
 	AUTO(buf) struct buf b = {0};
-	struct ksyms *k;
-	struct ksym s;
+	struct kallsyms *k;
+	struct kfunction s;
 
-	ksyms_functions(kallsyms, strlen(kallsyms), &b);
+	kallsyms_functions(kallsyms, strlen(kallsyms), &b);
 	CHECK(strstr(b.data, "data") == NULL && strstr(b.data, "broken") == NULL);
-	CHECK_INT(ksyms_parse(b.data, b.len, &k, NULL), 0);
-	CHECK(ksyms_find(k, 0xffffffffc0100041, &s));
+	CHECK_INT(kallsyms_parse(b.data, b.len, &k, NULL), 0);
+	CHECK(kallsyms_find(k, 0xffffffffc0100041, &s));
 	CHECK_STR(s.module, "one");
-	ksyms_free(k);
+	kallsyms_free(k);
 }
 
 TEST(kernel_that_hides_or_says_nothing)
 {
 	static const char hidden[] = "0000000000000000 T first\n0000000000000000 T second\n";
-	struct ksyms *k;
+	struct kallsyms *k;
 	struct error e;
 
-	CHECK_INT(ksyms_parse(hidden, strlen(hidden), &k, &e), -EACCES);
+	CHECK_INT(kallsyms_parse(hidden, strlen(hidden), &k, &e), -EACCES);
 	CHECK(strstr(e.message, "kptr_restrict") != NULL);
-	CHECK_INT(ksyms_parse("", 0, &k, &e), -ENODATA);
-	CHECK_INT(ksyms_parse("f T", 3, &k, &e), -ENODATA);
+	CHECK_INT(kallsyms_parse("", 0, &k, &e), -ENODATA);
+	CHECK_INT(kallsyms_parse("f T", 3, &k, &e), -ENODATA);
 }
 
 __attribute__((constructor)) static void find_built(void)

@@ -17,7 +17,7 @@ struct entry {
 	uint32_t name, module; /* in text; module 0: none */
 };
 
-struct ksyms {
+struct kallsyms {
 	char *text; /* owned */
 	struct entry *all; /* owned, by address */
 	size_t n, cap;
@@ -64,7 +64,7 @@ static bool is_function(const struct line *l)
 	return strchr("tTwW", l->type) != NULL && l->type;
 }
 
-void ksyms_functions(const char *text, size_t len, struct buf *ret)
+void kallsyms_functions(const char *text, size_t len, struct buf *ret)
 {
 	const char *end = text + len, *next;
 	struct line l;
@@ -89,7 +89,7 @@ static int by_address(const void *a, const void *b)
 	return x->name < y->name ? -1 : x->name > y->name; /* as in the text */
 }
 
-static int read_lines(struct ksyms *k, size_t len, size_t *ret_zero)
+static int read_lines(struct kallsyms *k, size_t len, size_t *ret_zero)
 {
 	char *end = k->text + len, *next;
 	struct line l;
@@ -119,9 +119,9 @@ static int read_lines(struct ksyms *k, size_t len, size_t *ret_zero)
 	return 0;
 }
 
-int ksyms_parse(const char *text, size_t len, struct ksyms **ret, struct error *e)
+int kallsyms_parse(const char *text, size_t len, struct kallsyms **ret, struct error *e)
 {
-	struct ksyms *k = calloc(1, sizeof(*k));
+	struct kallsyms *k = calloc(1, sizeof(*k));
 	size_t zero = 0;
 	int err = -ENOMEM;
 
@@ -139,7 +139,7 @@ int ksyms_parse(const char *text, size_t len, struct ksyms **ret, struct error *
 	if (err == 0 && !k->n)
 		err = zero ? -EACCES : -ENODATA;
 	if (err < 0) {
-		ksyms_free(k);
+		kallsyms_free(k);
 		return error_set(e, err, "%s",
 			err == -EACCES		  ? "kallsyms hides all addresses (kptr_restrict)"
 				: err == -ENODATA ? "kallsyms names no function"
@@ -150,7 +150,7 @@ int ksyms_parse(const char *text, size_t len, struct ksyms **ret, struct error *
 	return 0;
 }
 
-void ksyms_free(struct ksyms *k)
+void kallsyms_free(struct kallsyms *k)
 {
 	if (!k)
 		return;
@@ -159,13 +159,13 @@ void ksyms_free(struct ksyms *k)
 	free(k);
 }
 
-static bool same_module(const struct ksyms *k, const struct entry *a, const struct entry *b)
+static bool same_module(const struct kallsyms *k, const struct entry *a, const struct entry *b)
 {
 	return strcmp(a->module ? k->text + a->module : "", b->module ? k->text + b->module : "") ==
 		0;
 }
 
-bool ksyms_find(const struct ksyms *k, uint64_t address, struct ksym *ret)
+bool kallsyms_find(const struct kallsyms *k, uint64_t address, struct kfunction *ret)
 {
 	size_t lo = 0, hi = k->n, next;
 	const struct entry *e;
@@ -190,7 +190,7 @@ bool ksyms_find(const struct ksyms *k, uint64_t address, struct ksym *ret)
 		end = e->begin + LAST_MAX;
 	if (address >= end)
 		return false;
-	*ret = (struct ksym){.name = k->text + e->name,
+	*ret = (struct kfunction){.name = k->text + e->name,
 		.module = e->module ? k->text + e->module : NULL,
 		.begin = e->begin,
 		.size = end - e->begin};
