@@ -24,7 +24,7 @@ struct running {
 	struct tracer *tracer; /* owned */
 	struct kraw *raw; /* owned; NULL: text */
 	struct ksummary *summary; /* owned */
-	struct ksyms *syms; /* owned; NULL: addresses stay numbers */
+	struct kfunctions *syms; /* owned; NULL: addresses stay numbers */
 	struct child child;
 	struct out out;
 	int text; /* owned: trace_pipe; -1: none */
@@ -50,7 +50,7 @@ static void auto_running(struct running *x)
 	(void)tracer_close(x->tracer, NULL); /* an error is told already */
 	tracefs_free(x->top);
 	ksummary_free(x->summary);
-	ksyms_free(x->syms);
+	kfunctions_free(x->syms);
 	if (x->signals >= 0)
 		(void)close(x->signals);
 	if (x->output >= 0)
@@ -170,7 +170,7 @@ static int open_reading(struct running *x)
 		if (err < 0)
 			return fail_kernel(k->c, err, &x->e);
 		if (k->what->args) /* functions: names, if this user is shown addresses */
-			(void)ksyms_read(NULL, &x->syms, NULL);
+			(void)kfunctions_read(NULL, &x->syms, NULL);
 		x->summary = k->summary ? ksummary_new(k->what) : NULL;
 		return k->summary && !x->summary ? fail_text(k->c, NULL, "out of memory") : CLI_OK;
 	}

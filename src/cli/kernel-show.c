@@ -84,7 +84,7 @@ static void value_json(struct out *o, const struct kraw_event *ev, const struct 
 }
 
 /* Addresses of functions in tracers' own entries, by name too. */
-static void names_json(struct out *o, const struct kraw_event *ev, const struct ksyms *syms)
+static void names_json(struct out *o, const struct kraw_event *ev, const struct kfunctions *syms)
 {
 	static const char *const fields[][2] = {
 		{"ip", "function"}, {"parent_ip", "parent"}, {"func", "function"}};
@@ -94,7 +94,7 @@ static void names_json(struct out *o, const struct kraw_event *ev, const struct 
 		uint32_t at, bytes;
 		uint64_t offset;
 		const char *name = f && f->form == KFIELD_SCALAR && extent(ev, f, &at, &bytes)
-			? ksyms_find(syms, number(ev->data + at, bytes, false), &offset)
+			? kfunctions_find(syms, number(ev->data + at, bytes, false), &offset)
 			: NULL;
 
 		if (!name)
@@ -104,7 +104,7 @@ static void names_json(struct out *o, const struct kraw_event *ev, const struct 
 	}
 }
 
-void kernel_json(struct out *o, const struct kraw_event *ev, const struct ksyms *syms)
+void kernel_json(struct out *o, const struct kraw_event *ev, const struct kfunctions *syms)
 {
 	const struct kformat *f = ev->format;
 	const struct kfield *pid = kformat_field(f, "common_pid");

@@ -2,7 +2,7 @@
  *
  * A line of kallsyms is "ffffffff81000000 T name" or, of a module, "... t name	[module]".
  */
-#include "kernel/ksyms.h"
+#include "kernel/kfunctions.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,7 @@ struct symbol {
 	const char *name; /* in `text` */
 };
 
-struct ksyms {
+struct kfunctions {
 	struct buf text;
 	struct symbol *all; /* owned; sorted by address */
 	size_t n, cap;
@@ -28,7 +28,7 @@ static int by_address(const void *pa, const void *pb)
 }
 
 /* Cuts the text into lines and names; only functions are kept. */
-static int parse(struct ksyms *s)
+static int parse(struct kfunctions *s)
 {
 	bool any = false;
 	char *next;
@@ -56,15 +56,15 @@ static int parse(struct ksyms *s)
 	return any ? 0 : -EACCES;
 }
 
-int ksyms_read(const char *path, struct ksyms **ret, struct error *e)
+int kfunctions_read(const char *path, struct kfunctions **ret, struct error *e)
 {
-	struct ksyms *s = calloc(1, sizeof(*s));
+	struct kfunctions *s = calloc(1, sizeof(*s));
 	int err = s ? read_file(path ? path : "/proc/kallsyms", TEXT_MAX, &s->text) : -ENOMEM;
 
 	if (err == 0)
 		err = parse(s);
 	if (err < 0) {
-		ksyms_free(s);
+		kfunctions_free(s);
 		return error_set(e, err, "cannot read the kernel's symbols: %s", strerror(-err));
 	}
 	qsort(s->all, s->n, sizeof(*s->all), by_address);
@@ -72,7 +72,7 @@ int ksyms_read(const char *path, struct ksyms **ret, struct error *e)
 	return 0;
 }
 
-void ksyms_free(struct ksyms *s)
+void kfunctions_free(struct kfunctions *s)
 {
 	if (!s)
 		return;
@@ -81,7 +81,7 @@ void ksyms_free(struct ksyms *s)
 	free(s);
 }
 
-const char *ksyms_find(const struct ksyms *s, uint64_t address, uint64_t *ret_offset)
+const char *kfunctions_find(const struct kfunctions *s, uint64_t address, uint64_t *ret_offset)
 {
 	size_t low = 0, high = s->n;
 
