@@ -27,7 +27,7 @@ struct running {
 	struct tracer *tracer; /* owned */
 	struct kraw *raw; /* owned; NULL: text */
 	struct ksummary *summary; /* owned */
-	struct ksyms *syms; /* owned; NULL: addresses stay numbers */
+	struct kallsyms *syms; /* owned; NULL: addresses stay numbers */
 	struct child child;
 	struct out out;
 	int text; /* owned: trace_pipe; -1: none */
@@ -53,7 +53,7 @@ static void auto_running(struct running *x)
 	(void)tracer_close(x->tracer, NULL); /* an error is told already */
 	tracefs_free(x->top);
 	ksummary_free(x->summary);
-	ksyms_free(x->syms);
+	kallsyms_free(x->syms);
 	if (x->signals >= 0)
 		(void)close(x->signals);
 	if (x->output >= 0)
@@ -166,7 +166,7 @@ static void read_names(struct running *x)
 	AUTO(buf) struct buf b = {0};
 
 	if (read_file("/proc/kallsyms", KALLSYMS_MAX, &b) == 0)
-		(void)ksyms_parse(b.data, b.len, &x->syms, NULL);
+		(void)kallsyms_parse(b.data, b.len, &x->syms, NULL);
 }
 
 static int open_reading(struct running *x)

@@ -59,7 +59,7 @@ int ktrace_run(struct ktrace *k);
 /* ---- records with fields (kernel-show.c) ---- */
 
 /* One record as a line of JSON; syms: tracers' addresses of functions get names; may be NULL. */
-void kernel_json(struct out *o, const struct kraw_event *ev, const struct ksyms *syms);
+void kernel_json(struct out *o, const struct kraw_event *ev, const struct kallsyms *syms);
 
 struct ksummary; /* of osnoise, timerlat or hwlat */
 struct ksummary *ksummary_new(const struct ktracer *what); /* NULL without memory */
