@@ -131,6 +131,7 @@ bool world_has(struct dynevent_world *w, enum world_feature f)
 		[WORLD_EPROBE_FILTER] = "[if <filter>]",
 	};
 	const struct buf *readme;
+	struct world_symbol symbol;
 
 	if (f == WORLD_USER_EVENTS) {
 		struct tracefs *t = world_tracefs(w, NULL);
@@ -138,6 +139,10 @@ bool world_has(struct dynevent_world *w, enum world_feature f)
 		return t && tracefs_has(t, "user_events_data");
 	}
 	readme = tracing_file(w, &w->readme, "README");
+	/* The text tells of eprobes wherever there are dynamic events at all. */
+	if (f == WORLD_EPROBES && world_symbol(w, NULL, "eprobe_dyn_event_create", &symbol) &&
+		symbol.count == 0)
+		return false;
 	return readme && readme->data && strstr(readme->data, words[f]);
 }
 

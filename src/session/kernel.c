@@ -1,5 +1,4 @@
 /* The kernel's part of a session: set up, switched on, taken down. See kernel.h. */
-#include "kernel/tracer.h"
 #include "session/kernel-impl.h"
 #include <dirent.h>
 #include <errno.h>
@@ -348,7 +347,6 @@ static void take_down(struct session *s)
 int krec_start(struct session *s, struct error *err)
 {
 	struct krec *k = s->kernel;
-	struct kernel_swept swept;
 	int r;
 
 	if (!k)
@@ -356,7 +354,7 @@ int krec_start(struct session *s, struct error *err)
 	r = tracefs_open(NULL, &k->top, err);
 	if (r < 0)
 		return r;
-	(void)kernel_sweep(k->top, &swept, NULL); /* of owners that died; ours works without */
+	(void)tracefs_sweep(k->top); /* of owners that died */
 	r = tracefs_instance_new(k->top, &k->instance, err);
 	if (r == 0)
 		r = make_trace(s, err);
