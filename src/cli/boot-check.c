@@ -41,13 +41,12 @@ struct check {
 };
 
 /* Looks at the running kernel. *ret_why: why not, if it cannot. */
-static const struct boot_kernel *look(struct boot_kernel *k, struct error *why)
+static struct boot_kernel *look(struct boot_kernel *k, struct error *why)
 {
 	return boot_kernel_read(NULL, k, why) == 0 ? k : NULL;
 }
 
-static int examine(
-	const struct check *q, const struct boot_kernel *kernel, struct boot_report *report)
+static int examine(const struct check *q, struct boot_kernel *kernel, struct boot_report *report)
 {
 	int r = q->cmdline ? boot_check_cmdline(q->text, q->len, kernel, report)
 			   : boot_check_config(q->text, q->len, kernel, report);
@@ -160,7 +159,7 @@ static int check(const struct command *c, const struct request *want)
 {
 	struct boot_report report AUTO(boot_report) = {0};
 	struct boot_kernel kernel AUTO(boot_kernel) = {0};
-	const struct boot_kernel *seen = NULL;
+	struct boot_kernel *seen = NULL;
 	AUTO(buf) struct buf text = {0};
 	struct error why = {0};
 	struct check q = {.c = c, .name = strcmp(want->file, "-") ? want->file : "standard input"};

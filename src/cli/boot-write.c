@@ -1,5 +1,6 @@
 /* cairn boot write: a session as a bootconfig or as a kernel command line. */
 #include "cli/boot.h"
+#include "kernel/dynevent.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -84,10 +85,18 @@ const struct command boot_verb_write = {
 	.run = run,
 };
 
+struct asked_probe {
+	struct boot_instance *of;
+	const char *text;
+	bool is_return;
+};
+
 struct request {
 	const struct command *c;
 	struct boot_session session;
 	struct boot_instance *now; /* whose options come */
+	struct asked_probe *probes; /* owned */
+	size_t nprobes, cap_probes;
 	const char *output;
 	bool cmdline, no_kernel;
 	bool something; /* is asked for */
@@ -96,6 +105,7 @@ struct request {
 static void auto_request(struct request *q)
 {
 	boot_session_done(&q->session);
+	free(q->probes);
 }
 
 static int no_memory(const struct request *q)
@@ -136,16 +146,78 @@ static int add_event(struct request *q, const char *text, const char *between)
 	return CLI_OK;
 }
 
-static int add_probe(struct request *q, const char *text, bool is_return)
+static int ask_probe(struct request *q, const char *text, bool is_return)
 {
-	struct boot_probe *p = VEC_ADD(q->now->probes, q->now->nprobes, q->now->cap_probes);
-	struct text_fault f;
-	int r = p ? boot_probe_parse(&q->session.arena, text, is_return, p, &f) : -ENOMEM;
+	struct asked_probe *p = VEC_ADD(q->probes, q->nprobes, q->cap_probes);
 
+	if (!p)
+		return no_memory(q);
+	*p = (struct asked_probe){q->now, text, is_return};
+	return CLI_OK;
+}
+
+/* The text's definition with the help of the running kernel's types, in *ret; NULL: that says nothing
+ * (this kernel cannot be looked at): the text has to do. CLI_OK, or the exit code. */
+static int define(struct request *q, struct dynevent_world *w, const struct asked_probe *asked,
+	const char *group, const char **ret)
+{
+	struct dynevent d AUTO(dynevent) = {0};
+	AUTO(buf) struct buf said = {0};
+	struct dynevent_fault f;
+	int r = dynevent_parse(w, asked->is_return ? DYNEVENT_KRETPROBE : DYNEVENT_KPROBE, group,
+		asked->text, &d, &f);
+
+	*ret = NULL;
+	if (r == 0) {
+		*ret = arena_strndup(&q->session.arena, d.definition, strlen(d.definition));
+		return *ret ? CLI_OK : no_memory(q);
+	}
+	if (r != -EINVAL && r != -ENOENT && r != -EOPNOTSUPP)
+		return CLI_OK;
+	dynevent_print_fault(&said, asked->text, &f);
+	while (said.len && said.data[said.len - 1] == '\n')
+		said.data[--said.len] = '\0';
+	(void)fail_text(q->c, "for another kernel than the running one: --no-kernel", "%s: %s",
+		asked->is_return ? "--kretprobe" : "--kprobe", said.data ? said.data : "");
+	return CLI_FAIL;
+}
+
+static int add_probe(struct request *q, struct dynevent_world *w, const struct asked_probe *asked)
+{
+	struct boot_instance *of = asked->of;
+	struct boot_probe *p = VEC_ADD(of->probes, of->nprobes, of->cap_probes);
+	const char *text = asked->text, *definition = NULL;
+	struct text_fault f;
+	int r;
+
+	if (!p)
+		return no_memory(q);
+	r = boot_probe_parse(&q->session.arena, text, asked->is_return, p, &f);
+	if (w) {
+		int code =
+			define(q, w, asked, r == 0 && p->group ? p->group : "kprobes", &definition);
+
+		if (code != CLI_OK)
+			return code;
+	}
+	if (definition)
+		r = boot_probe_parse(&q->session.arena, definition, asked->is_return, p, &f);
 	if (r == -EINVAL)
-		(void)boot_fault(q->c, is_return ? "--kretprobe" : "--kprobe", text, strlen(text),
-			f.at, f.message);
+		(void)boot_fault(q->c, asked->is_return ? "--kretprobe" : "--kprobe", text,
+			strlen(text), f.at, f.message);
 	return r == -EINVAL ? CLI_USAGE : r < 0 ? no_memory(q) : CLI_OK;
+}
+
+static int add_probes(struct request *q)
+{
+	struct dynevent_world *w =
+		q->no_kernel || !q->nprobes ? NULL : dynevent_world_new(NULL, karch_native());
+	int r = CLI_OK;
+
+	for (size_t i = 0; r == CLI_OK && i < q->nprobes; i++)
+		r = add_probe(q, w, &q->probes[i]);
+	dynevent_world_free(w);
+	return r;
 }
 
 /* "NAME TYPE FIELD; TYPE FIELD" */
@@ -246,8 +318,8 @@ static int option(struct request *q, int id, const char *value)
 			return add_event(q, value, ": ");
 		return usage_error(q->c, "--kernel-filter '%s': expected 'EVENT: FILTER'", value);
 	case OPT_INSTANCE: return set_instance(q, value);
-	case OPT_KPROBE: return add_probe(q, value, false);
-	case OPT_KRETPROBE: return add_probe(q, value, true);
+	case OPT_KPROBE: return ask_probe(q, value, false);
+	case OPT_KRETPROBE: return ask_probe(q, value, true);
 	case OPT_SYNTHETIC: return add_synthetic(q, value);
 	case OPT_TRIGGER: return add_trigger(q, value);
 	case OPT_TRACER: i->tracer = value; break;
@@ -312,6 +384,9 @@ static int run(const struct command *c, int argc, char **argv)
 	}
 	if (!q.something)
 		return usage_error(c, "nothing to trace: events (-k), a tracer, probes...");
+	r = add_probes(&q);
+	if (r != CLI_OK)
+		return r;
 	r = q.cmdline ? boot_session_cmdline(&q.session, &text, &e)
 		      : boot_session_config(&q.session, &text, &e);
 	if (r < 0)

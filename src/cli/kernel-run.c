@@ -16,7 +16,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LOOK_MS = 50 }; /* how often the kernel's buffers are looked at */
+enum {
+	LOOK_MS = 50, /* how often the kernel's buffers are looked at */
+	KALLSYMS_MAX = 128 << 20,
+};
 
 struct running {
 	struct ktrace *k;
@@ -24,7 +27,7 @@ struct running {
 	struct tracer *tracer; /* owned */
 	struct kraw *raw; /* owned; NULL: text */
 	struct ksummary *summary; /* owned */
-	struct kfunctions *syms; /* owned; NULL: addresses stay numbers */
+	struct kallsyms *syms; /* owned; NULL: addresses stay numbers */
 	struct child child;
 	struct out out;
 	int text; /* owned: trace_pipe; -1: none */
@@ -50,7 +53,7 @@ static void auto_running(struct running *x)
 	(void)tracer_close(x->tracer, NULL); /* an error is told already */
 	tracefs_free(x->top);
 	ksummary_free(x->summary);
-	kfunctions_free(x->syms);
+	kallsyms_free(x->syms);
 	if (x->signals >= 0)
 		(void)close(x->signals);
 	if (x->output >= 0)
@@ -157,6 +160,15 @@ static bool at_end_only(const struct running *x)
 	return x->k->what->kind & (KIND_LATENCY | KIND_SNAPSHOT);
 }
 
+/* Of functions. Users who are shown no addresses get numbers. */
+static void read_names(struct running *x)
+{
+	AUTO(buf) struct buf b = {0};
+
+	if (read_file("/proc/kallsyms", KALLSYMS_MAX, &b) == 0)
+		(void)kallsyms_parse(b.data, b.len, &x->syms, NULL);
+}
+
 static int open_reading(struct running *x)
 {
 	struct ktrace *k = x->k;
@@ -169,8 +181,8 @@ static int open_reading(struct running *x)
 			tracer_dir(x->tracer), k->events.items, k->events.len, &x->raw, &x->e);
 		if (err < 0)
 			return fail_kernel(k->c, err, &x->e);
-		if (k->what->args) /* functions: names, if this user is shown addresses */
-			(void)kfunctions_read(NULL, &x->syms, NULL);
+		if (k->what->args)
+			read_names(x);
 		x->summary = k->summary ? ksummary_new(k->what) : NULL;
 		return k->summary && !x->summary ? fail_text(k->c, NULL, "out of memory") : CLI_OK;
 	}

@@ -84,7 +84,7 @@ static void value_json(struct out *o, const struct kraw_event *ev, const struct 
 }
 
 /* Addresses of functions in tracers' own entries, by name too. */
-static void names_json(struct out *o, const struct kraw_event *ev, const struct kfunctions *syms)
+static void names_json(struct out *o, const struct kraw_event *ev, const struct kallsyms *syms)
 {
 	static const char *const fields[][2] = {
 		{"ip", "function"}, {"parent_ip", "parent"}, {"func", "function"}};
@@ -92,19 +92,17 @@ static void names_json(struct out *o, const struct kraw_event *ev, const struct 
 	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
 		const struct kfield *f = kformat_field(ev->format, fields[i][0]);
 		uint32_t at, bytes;
-		uint64_t offset;
-		const char *name = f && f->form == KFIELD_SCALAR && extent(ev, f, &at, &bytes)
-			? kfunctions_find(syms, number(ev->data + at, bytes, false), &offset)
-			: NULL;
+		struct kfunction sym;
 
-		if (!name)
+		if (!f || f->form != KFIELD_SCALAR || !extent(ev, f, &at, &bytes) ||
+			!kallsyms_find(syms, number(ev->data + at, bytes, false), &sym))
 			continue;
 		out_printf(o, ", \"%s\": ", fields[i][1]);
-		out_json(o, name, strlen(name));
+		out_json(o, sym.name, strlen(sym.name));
 	}
 }
 
-void kernel_json(struct out *o, const struct kraw_event *ev, const struct kfunctions *syms)
+void kernel_json(struct out *o, const struct kraw_event *ev, const struct kallsyms *syms)
 {
 	const struct kformat *f = ev->format;
 	const struct kfield *pid = kformat_field(f, "common_pid");

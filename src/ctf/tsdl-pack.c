@@ -44,8 +44,8 @@ int ctfr_unpack(const void *bytes, size_t n, struct buf *text, size_t *ret_used,
 			return bad(err, at, "has sizes that make no sense");
 		if (p[32] || p[33])
 			return bad(err, at, "is compressed or encrypted");
-		if (p[35] != 1 || p[36] != 8)
-			return bad(err, at, "is not of CTF 1.8");
+		if (!(p[35] == 1 && p[36] == 8) && !(p[35] == 2 && p[36] == 0))
+			return bad(err, at, "is neither of CTF 1.8 nor of CTF 2");
 		if (size / 8 > n - at)
 			break;
 		buf_add(text, p + CTFR_META_HEADER, content / 8 - CTFR_META_HEADER);

@@ -127,8 +127,13 @@ static void one_probe(struct checker *c, const char *item, size_t len, size_t at
 		return;
 	if ((*d != 'p' && *d != 'r') || !strchr(" :0123456789", d[1]))
 		found(c, at, "a probe begins with p or r: p:NAME,FUNCTION,ARG,...");
-	else
+	else {
+		size_t before = c->report->len;
+
 		check_value(c, KIND_PROBE, d, len, at);
+		if (c->report->len == before)
+			check_definition(c, d, 0, at);
+	}
 }
 
 static void one_own_probe(struct checker *c, const char *item, size_t len, size_t at)
@@ -210,7 +215,7 @@ void own_param(struct checker *c, const char *name, const char *value)
 }
 
 int boot_check_cmdline(
-	const char *text, size_t len, const struct boot_kernel *kernel, struct boot_report *ret)
+	const char *text, size_t len, struct boot_kernel *kernel, struct boot_report *ret)
 {
 	struct checker c = {.kernel = kernel, .report = ret};
 	struct boot_params all AUTO(boot_params) = {0};

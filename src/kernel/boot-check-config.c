@@ -78,6 +78,24 @@ static void check_values(struct checker *c, const struct row *row, const struct 
 	}
 }
 
+/* Probes of a bootconfig: PLACE and ARGS, the kernel puts the rest before them. */
+static void check_probes(
+	struct checker *c, const struct bootconfig_key *event, const struct bootconfig_key *k)
+{
+	for (const struct bootconfig_value *v = k->values; v; v = v->next) {
+		AUTO(buf) struct buf b = {0};
+		size_t skip;
+
+		buf_printf(&b, "p:kprobes/%s ", event->word);
+		skip = b.len;
+		buf_str(&b, v->text);
+		if (b.err)
+			c->err = b.err;
+		else if (v->text[0])
+			check_definition(c, b.data, skip, v->at);
+	}
+}
+
 static void check_one_event(
 	struct checker *c, const struct bootconfig_key *group, const struct bootconfig_key *event)
 {
@@ -89,6 +107,13 @@ static void check_one_event(
 		const struct row *row = row_of(c, event_rows, k, "of an event");
 
 		check_values(c, row, k);
+		for (const struct bootconfig_value *v = k->values; v; v = v->next)
+			if (strcmp(k->word, "filter") == 0)
+				check_filter(c, group->word, event->word, v->text, v->at);
+			else if (strcmp(k->word, "actions") == 0)
+				check_trigger(c, group->word, event->word, v->text, v->at);
+		if (row && row->kind == KIND_PROBE && kprobes)
+			check_probes(c, event, k);
 		if (row && row->kind == KIND_PROBE && !kprobes)
 			found(c, k->at, "probes are defined in the group kprobes");
 		if (row && strcmp(k->word, "fields") == 0 && !synthetic)
@@ -199,7 +224,7 @@ static void check_tree(struct checker *c, const struct bootconfig *config)
 }
 
 int boot_check_config(
-	const char *text, size_t len, const struct boot_kernel *kernel, struct boot_report *ret)
+	const char *text, size_t len, struct boot_kernel *kernel, struct boot_report *ret)
 {
 	struct checker c = {.kernel = kernel, .report = ret};
 	struct bootconfig config AUTO(bootconfig) = {0};

@@ -5,7 +5,7 @@
 #include "kernel/boot-check.h"
 
 struct checker {
-	const struct boot_kernel *kernel; /* borrowed; NULL: none */
+	struct boot_kernel *kernel; /* borrowed; NULL: none */
 	struct boot_report *report;
 	struct boot_list own; /* events that the text itself defines: "kprobes:x" */
 	struct arena arena;
@@ -34,6 +34,14 @@ enum boot_kind {
 void check_value(struct checker *c, enum boot_kind kind, const char *text, size_t len, size_t at);
 /* The event: "system:event" without patterns. */
 void check_event(struct checker *c, const char *system, const char *event, size_t at);
+/* The kernel itself is asked, if it has the event: in an instance of our own, which records nothing. */
+void check_filter(
+	struct checker *c, const char *system, const char *event, const char *text, size_t at);
+void check_trigger(
+	struct checker *c, const char *system, const char *event, const char *text, size_t at);
+/* A definition of a kprobe, "p:NAME PLACE ARGS", against the kernel's functions and types; its first
+ * `skip` bytes are not in the text, of which the rest stands at `at`. */
+void check_definition(struct checker *c, const char *definition, size_t skip, size_t at);
 void own_event(struct checker *c, const char *system, const char *event);
 
 /* A parameter of the kernel's command line; value NULL: none. False if it has nothing to do with

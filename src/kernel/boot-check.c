@@ -27,6 +27,9 @@ void boot_kernel_done(struct boot_kernel *k)
 	buf_done(&k->tracers);
 	buf_done(&k->clocks);
 	buf_done(&k->options);
+	if (k->trial)
+		(void)tracefs_instance_remove(k->trial, NULL); /* else the next start sweeps it */
+	dynevent_world_free(k->world);
 	tracefs_free(k->tracefs);
 	*k = (struct boot_kernel){0};
 }
@@ -217,6 +220,58 @@ void check_event(struct checker *c, const char *system, const char *event, size_
 		unknown_event(c, system, event, at);
 }
 
+/* An instance to try things in; false if there is none, or the event is not the kernel's now. */
+static bool may_try(struct checker *c, const char *system, const char *event)
+{
+	struct boot_kernel *k = c->kernel;
+	bool known = false;
+
+	for (size_t i = 0; k && i < k->events.n && !known; i++)
+		known = strcmp(k->events.all[i].system, system) == 0 &&
+			strcmp(k->events.all[i].name, event) == 0;
+	if (!known || k->tracefs->fake)
+		return false;
+	return k->trial || tracefs_instance_new(k->tracefs, &k->trial, NULL) == 0;
+}
+
+void check_filter(
+	struct checker *c, const char *system, const char *event, const char *text, size_t at)
+{
+	struct error e = {0};
+
+	if (!may_try(c, system, event))
+		return;
+	if (tracefs_filter(c->kernel->trial, system, event, text, &e) == -EINVAL)
+		found(c, at, "%s", e.message);
+	else
+		(void)tracefs_filter(c->kernel->trial, system, event, NULL, NULL); /* goes anyway */
+}
+
+/* Those that need nothing else to be there; histograms may name what the text makes. */
+void check_trigger(
+	struct checker *c, const char *system, const char *event, const char *text, size_t at)
+{
+	static const char *const simple[] = {"traceon", "traceoff", "stacktrace"};
+	AUTO(buf) struct buf path = {0}, undo = {0};
+	struct error e = {0};
+	size_t word = strcspn(text, ": ");
+	bool try = false;
+
+	for (size_t i = 0; i < ARRAY_SIZE(simple); i++)
+		try |= strlen(simple[i]) == word && memcmp(text, simple[i], word) == 0;
+	if (!try || !may_try(c, system, event))
+		return;
+	buf_printf(&path, "events/%s/%s/trigger", system, event);
+	buf_printf(&undo, "!%s", text);
+	if (path.err || undo.err)
+		c->err = -ENOMEM;
+	else if (tracefs_append(c->kernel->trial, path.data, text, &e) == -EINVAL)
+		found(c, at, "the kernel refuses the trigger '%.80s' of %s:%s", text, system,
+			event);
+	else
+		(void)tracefs_append(c->kernel->trial, path.data, undo.data, NULL); /* as above */
+}
+
 static void check_event_pattern(struct checker *c, const char *text, size_t len, size_t at)
 {
 	const char *colon = memchr(text, ':', len);
@@ -231,6 +286,33 @@ static void check_event_pattern(struct checker *c, const char *text, size_t len,
 	(void)snprintf(
 		event, sizeof(event), "%.*s", (int)len - first - !!colon, colon ? colon + 1 : "");
 	check_event(c, system, colon ? event : NULL, at);
+}
+
+/* ---- probes ---- */
+
+void check_definition(struct checker *c, const char *definition, size_t skip, size_t at)
+{
+	struct boot_kernel *k = c->kernel;
+	struct dynevent d AUTO(dynevent) = {0};
+	struct arena arena = {0};
+	struct dynevent_fault f;
+	struct boot_probe probe;
+	struct text_fault shape;
+	int r;
+
+	if (!k || k->tracefs->fake)
+		return;
+	if (!k->world)
+		k->world = dynevent_world_new(NULL, karch_native());
+	r = k->world ? boot_probe_parse(&arena, definition, false, &probe, &shape) : -ENOMEM;
+	/* A group that is said, so that it may be there already: as it is when it was booted with. */
+	if (r == 0)
+		r = dynevent_parse(k->world, DYNEVENT_ANY, probe.group ? probe.group : "kprobes",
+			definition, &d, &f);
+	if (r == -EINVAL || r == -ENOENT || r == -EOPNOTSUPP)
+		found(c, at + (f.at > skip ? f.at - skip : 0), "%s%s%s", f.error.message,
+			f.error.hint[0] ? "; " : "", f.error.hint);
+	arena_done(&arena);
 }
 
 /* ---- values ---- */
@@ -276,7 +358,7 @@ static void check_probe(struct checker *c, const char *text, size_t len, size_t 
 
 void check_value(struct checker *c, enum boot_kind kind, const char *text, size_t len, size_t at)
 {
-	const struct boot_kernel *k = c->kernel;
+	struct boot_kernel *k = c->kernel;
 
 	switch (kind) {
 	case KIND_ANY:

@@ -7,11 +7,15 @@
 #define CAIRN_KERNEL_BOOT_CHECK_H
 
 #include "kernel/boot.h"
+#include "kernel/dynevent.h"
 #include "kernel/tracefs.h"
 
 /* What the running kernel has. */
 struct boot_kernel {
 	struct tracefs *tracefs; /* owned */
+	struct tracefs *trial; /* owned; an instance to try filters in, made when first needed */
+	struct dynevent_world
+		*world; /* owned; probes are checked against, made when first needed */
 	struct tracefs_events events;
 	struct buf tracers, clocks, options; /* words, as in the files of these names */
 };
@@ -34,8 +38,8 @@ void auto_boot_report(struct boot_report *r);
 
 /* kernel NULL: only what holds for any. What does not even parse is one finding. 0 or -ENOMEM. */
 int boot_check_config(
-	const char *text, size_t len, const struct boot_kernel *kernel, struct boot_report *ret);
+	const char *text, size_t len, struct boot_kernel *kernel, struct boot_report *ret);
 int boot_check_cmdline(
-	const char *text, size_t len, const struct boot_kernel *kernel, struct boot_report *ret);
+	const char *text, size_t len, struct boot_kernel *kernel, struct boot_report *ret);
 
 #endif

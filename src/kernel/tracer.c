@@ -57,6 +57,16 @@ static int add_own(struct tracer *t, const struct tracer_line *l, bool first, st
 	return first ? set_top(t, l->file, text, e) : tracefs_append(t->top, l->file, text, e);
 }
 
+static int refused(int err, const char *tracer, struct error *e)
+{
+	(void)error_set(e, err, "this kernel refuses the tracer '%s', even to root: %s", tracer,
+		strerror(-err));
+	error_hint(e,
+		"lockdown, or tracing of functions was switched off for good: see the "
+		"kernel's log");
+	return err;
+}
+
 static int set_lists(struct tracer *t, const struct tracer_setup *s, struct error *e)
 {
 	for (size_t i = 0; i < s->nlists; i++) {
@@ -73,6 +83,8 @@ static int set_lists(struct tracer *t, const struct tracer_setup *s, struct erro
 			error_hint(e, "%s/available_filter_functions has them", t->top->path);
 			return -ENOENT;
 		}
+		if (err == -EPERM)
+			return refused(err, s->tracer, e);
 		if (err < 0) {
 			tracefs_error_log(tracer_dir(t), e);
 			return err;
@@ -209,13 +221,9 @@ static int set_tracer(struct tracer *t, const char *tracer, struct error *e)
 {
 	int err = set_own(t, "current_tracer", tracer, e);
 
-	if (err == -EPERM || err == -ENODEV) {
-		(void)error_set(e, err, "this kernel refuses the tracer '%s', even to root: %s",
-			tracer, strerror(-err));
-		error_hint(e,
-			"lockdown, or tracing of functions was switched off for good: see the "
-			"kernel's log");
-	} else if (err == -EBUSY)
+	if (err == -EPERM || err == -ENODEV)
+		return refused(err, tracer, e);
+	if (err == -EBUSY)
 		(void)error_set(e, err, "the tracer '%s' is at work for somebody else", tracer);
 	return err;
 }

@@ -1,4 +1,5 @@
 /* The kernel's part of a session: set up, switched on, taken down. See kernel.h. */
+#include "kernel/tracer.h"
 #include "session/kernel-impl.h"
 #include <dirent.h>
 #include <errno.h>
@@ -347,6 +348,7 @@ static void take_down(struct session *s)
 int krec_start(struct session *s, struct error *err)
 {
 	struct krec *k = s->kernel;
+	struct kernel_swept swept;
 	int r;
 
 	if (!k)
@@ -354,7 +356,7 @@ int krec_start(struct session *s, struct error *err)
 	r = tracefs_open(NULL, &k->top, err);
 	if (r < 0)
 		return r;
-	(void)tracefs_sweep(k->top); /* of owners that died */
+	(void)kernel_sweep(k->top, &swept, NULL); /* of owners that died; ours works without */
 	r = tracefs_instance_new(k->top, &k->instance, err);
 	if (r == 0)
 		r = make_trace(s, err);

@@ -142,11 +142,13 @@ def test_rules():
 
 
 def test_stream():
-    command = '"$0" record -qo - -- "$1" 500 | "$0" print --json -e demo:tick -'
-    done = subprocess.run(['sh', '-c', command, CAIRN, PROGRAM], capture_output=True, text=True,
-                          env=ENV, timeout=LIMIT, check=False)
-    same(done.returncode, 0)
-    same([json.loads(line)['fields']['i'] for line in done.stdout.splitlines()], list(range(500)))
+    for option in ('', '--ctf2 '):
+        command = f'"$0" record {option}-qo - -- "$1" 500 | "$0" print --json -e demo:tick -'
+        done = subprocess.run(['sh', '-c', command, CAIRN, PROGRAM], capture_output=True, text=True,
+                              env=ENV, timeout=LIMIT, check=False)
+        same(done.returncode, 0)
+        same([json.loads(line)['fields']['i'] for line in done.stdout.splitlines()],
+             list(range(500)))
 
 
 def test_children_are_followed():

@@ -13,7 +13,7 @@ static void check(bool what)
 		abort();
 }
 
-static void findings(int (*examine)(const char *text, size_t len, const struct boot_kernel *kernel,
+static void findings(int (*examine)(const char *text, size_t len, struct boot_kernel *kernel,
 			     struct boot_report *ret),
 	const char *text, size_t len)
 {
