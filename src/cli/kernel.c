@@ -86,11 +86,12 @@ static int run_clean(const struct command *c, int argc, char **argv)
 	if (err < 0)
 		return fail_kernel(c, err, &e);
 	if (json)
-		(void)printf(
-			"{\"instances\": %d, \"settings\": %d}\n", swept.instances, swept.settings);
+		(void)printf("{\"instances\": %d, \"probes\": %d, \"settings\": %d}\n",
+			swept.instances, swept.probes, swept.settings);
 	else
-		(void)printf("removed: %d instance%s; put back: %d setting%s\n", swept.instances,
-			swept.instances == 1 ? "" : "s", swept.settings,
+		(void)printf("removed: %d instance%s, %d probe%s; put back: %d setting%s\n",
+			swept.instances, swept.instances == 1 ? "" : "s", swept.probes,
+			swept.probes == 1 ? "" : "s", swept.settings,
 			swept.settings == 1 ? "" : "s");
 	return fflush(stdout) == 0 ? CLI_OK : CLI_FAIL;
 }

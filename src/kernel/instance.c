@@ -42,6 +42,23 @@ bool tracefs_instance_owner(const char *name, bool *ret_alive)
 	return true;
 }
 
+void tracefs_group_name(char ret[TRACEFS_GROUP_MAX])
+{
+	(void)snprintf(ret, TRACEFS_GROUP_MAX, "cairn_%d_%llu", getpid(), /* fits */
+		(unsigned long long)start_time(getpid()));
+}
+
+bool tracefs_group_owner(const char *group, bool *ret_alive)
+{
+	unsigned long long started;
+	int pid, used = 0;
+
+	if (sscanf(group, "cairn_%d_%llu%n", &pid, &started, &used) != 2 || pid <= 0 || group[used])
+		return false;
+	*ret_alive = start_time(pid) == started && started != 0;
+	return true;
+}
+
 static struct tracefs *instance_open(struct tracefs *top, const char *name, int *ret_err)
 {
 	struct tracefs *t = calloc(1, sizeof(*t));

@@ -46,6 +46,13 @@ bool tracefs_instance_owner(const char *name, bool *ret_alive);
 /* Removes instances of dead owners; their number. */
 int tracefs_sweep(struct tracefs *top);
 
+/* ---- groups of dynamic events, which all instances share: called after their maker, too ---- */
+
+#define TRACEFS_GROUP_MAX 64
+void tracefs_group_name(char ret[TRACEFS_GROUP_MAX]); /* of this process: cairn_PID_STARTTIME */
+/* True if the name is one of ours; *ret_alive: its owner lives. */
+bool tracefs_group_owner(const char *group, bool *ret_alive);
+
 /* ---- files, by their path in this directory ---- */
 
 #define TRACEFS_FILE_MAX (16u << 20)

@@ -1,5 +1,6 @@
 /* One of the kernel's tracers at work. See tracer.h. */
 #include "kernel/tracer.h"
+#include "kernel/dynevent.h"
 #include "kernel/facts.h"
 #include "kernel/restore.h"
 #include <errno.h>
@@ -357,13 +358,62 @@ uint64_t tracer_lost(struct tracer *t)
 	return sum;
 }
 
+/* ---- what the dead left ---- */
+
+struct groups {
+	char **names; /* owned, each too */
+	size_t n, cap;
+};
+
+static void note_group(const char *group, void *data)
+{
+	struct groups *g = data;
+	bool alive;
+	char **slot;
+
+	if (!tracefs_group_owner(group, &alive) || alive)
+		return;
+	slot = VEC_ADD(g->names, g->n, g->cap);
+	if (slot)
+		*slot = strdup(group); /* NULL: it is left for the next time */
+}
+
+/* The number of probes removed, or -errno. */
+static int sweep_probes(struct tracefs *top, struct error *e)
+{
+	const struct dynevent_paths paths = {.tracefs = top->path};
+	struct dynevent_world *world = dynevent_world_new(&paths, karch_native());
+	struct groups dead = {0};
+	int removed = 0, err = 0;
+
+	if (!world)
+		return error_set(e, -ENOMEM, "out of memory");
+	if (tracefs_has(top, "dynamic_events"))
+		err = dynevent_each_group(world, note_group, &dead, e);
+	for (size_t i = 0; i < dead.n; i++) {
+		int n = dead.names[i]
+			? dynevent_remove_group(world, dead.names[i], err < 0 ? NULL : e)
+			: 0;
+
+		removed += MAX(n, 0);
+		err = err < 0 ? err : MIN(n, 0);
+		free(dead.names[i]);
+	}
+	free(dead.names);
+	dynevent_world_free(world);
+	return err < 0 ? err : removed;
+}
+
 int kernel_sweep(struct tracefs *top, struct kernel_swept *ret, struct error *e)
 {
-	int n;
+	struct error other;
+	int probes, settings;
 
-	/* instances first: a tracer stops before its settings change */
+	/* instances first: probes are in use by their events, and settings by their tracers */
 	*ret = (struct kernel_swept){.instances = tracefs_sweep(top)};
-	n = restore_dead(top, e);
-	ret->settings = MAX(n, 0);
-	return MIN(n, 0);
+	probes = sweep_probes(top, e);
+	settings = restore_dead(top, probes < 0 ? &other : e);
+	ret->probes = MAX(probes, 0);
+	ret->settings = MAX(settings, 0);
+	return probes < 0 ? probes : MIN(settings, 0);
 }

@@ -51,9 +51,10 @@ bool tracer_is_on(struct tracer *t);
 /* Entries that were overwritten or dropped in all CPUs' buffers so far. */
 uint64_t tracer_lost(struct tracer *t);
 
-/* Everything that a dead Cairn left in tracefs: its instances, its settings in the top directory. */
+/* Removes everything that dead Cairns left in tracefs: their instances, their probes, their settings in
+ * the top directory. 0, or the first error; the rest is done all the same. */
 struct kernel_swept {
-	int instances, settings;
+	int instances, probes, settings;
 };
 int kernel_sweep(struct tracefs *top, struct kernel_swept *ret, struct error *e);
 

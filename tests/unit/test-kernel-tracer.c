@@ -140,6 +140,32 @@ TEST(settings_of_the_dead_are_put_back)
 	cleanup(t);
 }
 
+/* A probe is removed by a text appended to dynamic_events: in the fake that is what can be seen. */
+TEST(probes_of_the_dead)
+{
+	struct tracefs *t = setup();
+	struct kernel_swept swept;
+	struct error e = {0};
+	char mine[TRACEFS_GROUP_MAX];
+	AUTO(buf) struct buf list = {0};
+	bool alive = false;
+
+	tracefs_group_name(mine);
+	CHECK(tracefs_group_owner(mine, &alive) && alive);
+	CHECK(tracefs_group_owner("cairn_1_99", &alive) && !alive);
+	CHECK(!tracefs_group_owner("cairn_1_99x", &alive) &&
+		!tracefs_group_owner("cairn_1", &alive) &&
+		!tracefs_group_owner("xcairn_1_99", &alive) &&
+		!tracefs_group_owner("kprobes", &alive));
+	buf_printf(&list, "p:%s/a x\np:kprobes/b x\nr8:cairn_1_99/c x\np:cairn_x/d x\n", mine);
+	put("dynamic_events", list.data);
+	CHECK_INT(kernel_sweep(t, &swept, &e), 0);
+	CHECK_INT(swept.probes, 1);
+	buf_str(&list, "-:cairn_1_99/c\n");
+	check_file("dynamic_events", list.data);
+	cleanup(t);
+}
+
 TEST(journals_that_are_cut)
 {
 	struct tracefs *t = setup();
