@@ -1,5 +1,5 @@
 /* Instances' buffers into trace directories; see boot-read.h. */
-#include "kernel/boot-read.h"
+#include "kernel/boot-read-impl.h"
 #include "kernel/kctf.h"
 #include "kernel/texts.h"
 #include <errno.h>
@@ -26,6 +26,10 @@ struct reading {
 	struct tracefs_events events;
 	uint32_t *ids; /* owned: of events[i]; NULL: not read yet */
 	struct buf texts;
+	struct boot_tids tids;
+	uint32_t *symbol_ids; /* owned: of events that print functions' names */
+	size_t nsymbol_ids, cap_symbol_ids;
+	uint64_t first_ts; /* no event is before it */
 	struct boot_read_report *report;
 	struct error *e;
 };
@@ -35,8 +39,10 @@ static void auto_reading(struct reading *r)
 	kctf_free(r->ctf);
 	free(r->page);
 	free(r->ids);
+	free(r->symbol_ids);
 	tracefs_events_done(&r->events);
 	buf_done(&r->texts);
+	boot_tids_done(&r->tids);
 	if (r->dirfd >= 0)
 		(void)close(r->dirfd);
 }
@@ -51,6 +57,12 @@ static void learn(struct reading *r, const char *system, const char *name)
 	if (tracefs_format(r->in, system, name, &text, NULL) < 0 || !text.data ||
 		kformat_parse(text.data, text.len, system, sizeof(long), &f, NULL) < 0)
 		return; /* counted as corrupt when it comes */
+	if (strstr(f->print_fmt, "%ps") || strstr(f->print_fmt, "%pS")) {
+		uint32_t *id = VEC_ADD(r->symbol_ids, r->nsymbol_ids, r->cap_symbol_ids);
+
+		if (id)
+			*id = f->id;
+	}
 	if (!kctf_format(r->ctf, f->id))
 		ktexts_add(&r->texts, "format", system, name, text.data, text.len);
 	(void)kctf_add(r->ctf, f, NULL); /* as above */
@@ -67,7 +79,7 @@ static uint32_t read_id(struct reading *r, const struct tracefs_event *ev)
 		: 0;
 }
 
-/* kctf met an event of this number. Those of ftrace itself are on no list and tried all. */
+/* kctf met an event of this number. Those of ftrace itself are on no list: all are tried. */
 static void unknown(void *arg, uint32_t id)
 {
 	static const char *const own[] = {"function", "funcgraph_entry", "funcgraph_exit",
@@ -75,19 +87,22 @@ static void unknown(void *arg, uint32_t id)
 		"raw_data", "bputs", "mmiotrace_rw", "mmiotrace_map", "branch", "hwlat", "osnoise",
 		"timerlat", "func_repeats", "fgraph_retaddr_entry"};
 	struct reading *r = arg;
+	bool found = false;
 
 	if (!r->ids) {
-		for (size_t i = 0; i < ARRAY_SIZE(own); i++)
-			learn(r, "ftrace", own[i]);
 		if (tracefs_events(r->in, NULL, &r->events, NULL) < 0)
 			r->events.n = 0;
 		r->ids = calloc(r->events.n + 1, sizeof(*r->ids));
 		for (size_t i = 0; r->ids && i < r->events.n; i++)
 			r->ids[i] = read_id(r, &r->events.all[i]);
 	}
-	for (size_t i = 0; r->ids && i < r->events.n; i++)
-		if (r->ids[i] == id)
+	for (size_t i = 0; r->ids && i < r->events.n && !found; i++) {
+		found = r->ids[i] == id;
+		if (found)
 			learn(r, r->events.all[i].system, r->events.all[i].name);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(own) && !found; i++)
+		learn(r, "ftrace", own[i]);
 }
 
 /* ---- setting up ---- */
@@ -184,6 +199,7 @@ static int write_packet(struct reading *r, struct kctf_stream *s, int *fd)
 	err = err < 0 ? err : write_all(*fd, f.tail, f.tail_len);
 	if (err < 0)
 		return error_set(r->e, err, "cannot write %s/%s: %s", r->dir, name, strerror(-err));
+	r->first_ts = MIN(r->first_ts, view.begin_ts);
 	r->report->events += s->events;
 	r->report->bytes += f.total;
 	s->seq++;
@@ -203,6 +219,43 @@ static int write_file(struct reading *r, const char *name, const struct buf *tex
 		: 0;
 }
 
+/* Who the tasks were, before the first event. */
+static int write_names(struct reading *r)
+{
+	struct tracefs *top = r->in->top ? (struct tracefs *)r->in->top : r->in;
+	AUTO(buf) struct buf records = {0}, packet = {0};
+	uint64_t ts = r->first_ts - (r->first_ts > 0);
+	struct ring_view v = {.begin_ts = ts, .end_ts = ts};
+	struct ctf_frame f;
+
+	boot_tids_name(&r->tids, top, ts, &records);
+	if (!records.len)
+		return records.err;
+	v.data = (const uint8_t *)records.data;
+	v.len = records.len;
+	v.end_pos = records.len;
+	kctf_state_packet(r->ctf, &v, ctf_instance(0xffff, 0, 0, 0), 0, &f);
+	buf_add(&packet, f.head, f.head_len);
+	buf_add(&packet, f.body, f.body_len);
+	buf_add(&packet, f.tail, f.tail_len);
+	return write_file(r, "state", &packet);
+}
+
+/* What printing needs besides formats; what cannot be read is left out. */
+static void add_texts(struct reading *r)
+{
+	struct tracefs *top = r->in->top ? (struct tracefs *)r->in->top : r->in;
+	AUTO(buf) struct buf printk = {0}, symbols = {0};
+	bool wanted = false;
+
+	if (tracefs_read(top, "printk_formats", &printk, NULL) == 0 && printk.len)
+		ktexts_add(&r->texts, "file", "-", "printk_formats", printk.data, printk.len);
+	for (size_t i = 0; i < r->nsymbol_ids; i++)
+		wanted |= kctf_occurred(r->ctf, r->symbol_ids[i]);
+	if (wanted && read_file("/proc/kallsyms", 64u << 20, &symbols) == 0 && symbols.len)
+		ktexts_add(&r->texts, "file", "-", "kallsyms", symbols.data, symbols.len);
+}
+
 static int write_metadata(struct reading *r)
 {
 	AUTO(buf) struct buf meta = {0};
@@ -211,6 +264,9 @@ static int write_metadata(struct reading *r)
 
 	if (r->dirfd < 0)
 		return 0; /* there was nothing */
+	err = write_names(r);
+	if (err < 0)
+		return err;
 	if (ctf_metadata(kctf_trace(r->ctf), CTF_1_8, &pos, &meta) < 0)
 		return error_set(r->e, -ENOMEM, "no memory for the metadata");
 	err = write_file(r, "metadata", &meta);
@@ -219,6 +275,7 @@ static int write_metadata(struct reading *r)
 	if (mkdirat(r->dirfd, KTEXTS_DIR, 0777) != 0)
 		return error_set(
 			r->e, -errno, "cannot make %s/%s: %s", r->dir, KTEXTS_DIR, strerror(errno));
+	add_texts(r);
 	return write_file(r, KTEXTS_DIR "/" KTEXTS_FILE, &r->texts);
 }
 
@@ -264,6 +321,7 @@ static int read_page(struct reading *r, int raw, struct kctf_stream *s, int *fd)
 	}
 	if (s->len && (s->len >= PACKET_BYTES || kctf_page_cuts(s, &page)))
 		err = write_packet(r, s, fd);
+	err = err < 0 ? err : boot_tids_see(&r->tids, &page);
 	err = err < 0 ? err : kctf_page(r->ctf, s, &page);
 	return err < 0 ? err : 1;
 }
@@ -298,7 +356,8 @@ static int read_cpu(struct reading *r, uint32_t cpu, bool snapshot)
 int boot_read_instance(struct tracefs *in, bool snapshot, const char *dir, const char *version,
 	struct boot_read_report *ret, struct error *e)
 {
-	struct reading r AUTO(reading) = {.in = in, .dir = dir, .dirfd = -1, .report = ret, .e = e};
+	struct reading r AUTO(reading) = {
+		.in = in, .dir = dir, .dirfd = -1, .first_ts = UINT64_MAX, .report = ret, .e = e};
 	char path[64];
 	int err;
 

@@ -53,7 +53,7 @@ def marks(folder, n):
 
 
 def events(trace):
-    out = subprocess.run([CAIRN, "print", "--json", trace], capture_output=True, text=True,
+    out = subprocess.run([CAIRN, "print", "--json", "--exclude", "cairn_state:*", trace], capture_output=True, text=True,
                          check=True).stdout
     return [json.loads(line) for line in out.splitlines()]
 
@@ -75,6 +75,11 @@ def an_instance_becomes_a_trace(t):
     assert all("mark %d\\n" % i in text for i, text in enumerate(texts)), texts[:3]
     assert [e["time_ns"] for e in got] == sorted(e["time_ns"] for e in got)
     assert all(e["tid"] == os.getpid() for e in got)
+    text = subprocess.run([CAIRN, "print", t.dir + "/out"], capture_output=True, text=True,
+                          check=True).stdout
+    name = read("/proc/self/comm").strip()
+    assert len([s for s in text.splitlines() if s.split()[0] == "%s-%d" % (name, os.getpid())]) \
+        == 1000, text[:500]
 
 
 @test
@@ -117,6 +122,22 @@ def what_is_not_there(t):
     assert "there is no instance 'no-such-instance'" in said, said
     said = run("read", "-o", t.dir + "/out", "..", code=1).stderr
     assert "there is no instance '..'" in said, said
+
+
+@test
+def filters_are_tried_and_nothing_is_left(t):
+    with instance("boot-other") as folder:
+        config = 'ftrace.event.sched.sched_switch { filter = "%s"; actions = "%s"; enable }\n'
+        said = run("check", "-", text=config % ("prev_pid > 0", "traceoff if prev_pid == 1")).stderr
+        assert said == "", said
+        said = run("check", "-", text=config % ("no_field > 0", "traceon if prev_pid =="),
+                   code=1).stderr
+        assert "Field not found" in said and "refuses the trigger" in said, said
+        assert read(folder + "/events/sched/sched_switch/filter") == "none\n"
+    run("write", "-k", "sched:sched_switch if no_field", code=1)
+    ours = [n for n in os.listdir(TRACEFS + "/instances")
+            if n.startswith("cairn-") and not os.path.exists("/proc/" + n.split("-")[1])]
+    assert not ours, ours
 
 
 TOKENS = ["a", "foo", "b-1", ".", "=", "+=", ":=", "{", "}", ";", "\n", ",", " ", "# c\n",
