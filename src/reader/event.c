@@ -1,5 +1,6 @@
 /* What users ask of an event: its fields, contexts and packet, decoded when first asked for; and
  * the values themselves. */
+#include "reader/bytes.h"
 #include "reader/dat-impl.h"
 
 #include <endian.h>
@@ -48,6 +49,16 @@ static int go_to_fields(const struct stream *s, struct ctfr_cursor *c)
 	if (r == 0 && e->context)
 		r = ctfr_skip(c, e->context);
 	return r;
+}
+
+const uint8_t *reader_bytes(const struct cairn_event *ev, size_t *ret_n)
+{
+	const struct stream *s = stream_of(ev);
+
+	if (s->dat || s->context_at % 8 || !s->context_at || s->context_at > s->c.pos)
+		return NULL;
+	*ret_n = (s->c.pos - s->context_at) / 8;
+	return s->c.buf + s->context_at / 8;
 }
 
 /* The numbers of a flat event, which lies whole in the window. */

@@ -24,6 +24,7 @@ void view_class_free(struct view_class *c)
 {
 	if (!c)
 		return;
+	view_ctf_class_free(c->ctf_kernel);
 	free(c->fields);
 	buf_done(&c->text);
 	free(c);
@@ -163,7 +164,7 @@ static int class_make(struct view *v, const struct cairn_event_class *cls, struc
 	for (uint32_t i = 0; i < c->nfields; i++)
 		c->fields[i] = (struct piece){c->text.data + at[i], (uint32_t)(at[i + 1] - at[i]),
 			is_decimal(cls->fields->members[i])};
-	if (view_kernel_class(v, cls, c) < 0) {
+	if (view_kernel_class(v, cls, c) < 0 || view_ctf_class(v, cls, c) < 0) {
 		view_class_free(c);
 		return -ENOMEM;
 	}

@@ -29,6 +29,7 @@ void view_done(struct view *v)
 		view_class_free(v->classes[i]);
 	free(v->classes);
 	view_kernels_free(v->kernels);
+	view_ctf_kernels_free(v->ctf_kernels);
 	free(v->prefixes);
 	threads_done(&v->threads);
 }
@@ -513,6 +514,8 @@ int view_event(struct view *v, const struct cairn_event *ev)
 		view_kernel_line(v, c, ev);
 		return 0;
 	}
+	if (c->ctf_kernel && view_ctf_line(v, c, ev, prefix_of(v, c, ev)))
+		return 0;
 	switch (v->style) {
 	case VIEW_REPORT:
 	case VIEW_TRACE: (c->plain ? line_plain : line_trace)(v, c, ev); break;

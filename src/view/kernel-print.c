@@ -381,8 +381,9 @@ static void put(struct running *r, const struct kstring *s)
 
 static void function(struct kernel_text *k, uint64_t v, bool offset_too)
 {
-	uint64_t begin;
-	const char *name = kernel_text_function(k, v, &begin);
+	uint64_t begin, size = 0;
+	const char *name = k->as_kernel ? kernel_text_symbol(k, v, &begin, &size)
+					: kernel_text_function(k, v, &begin);
 
 	if (!name) {
 		kline_printf(k, "0x%llx", (unsigned long long)v);
@@ -391,11 +392,17 @@ static void function(struct kernel_text *k, uint64_t v, bool offset_too)
 	kline_safe(k, name, strlen(name));
 	if (offset_too)
 		kline_printf(k, "+0x%llx", (unsigned long long)(v - begin));
+	if (offset_too && k->as_kernel)
+		kline_printf(k, "/0x%llx", (unsigned long long)size);
 }
 
 static void pointer(struct kernel_text *k, const struct kspec *s, uint64_t v)
 {
 	(void)s;
+	if (k->as_kernel) {
+		kline_printf(k, "%016llx", (unsigned long long)v);
+		return;
+	}
 	if (v == 0) {
 		kline_put(k, "(nil)", 5);
 		return;

@@ -61,7 +61,8 @@ static int compare(const struct kernel_text *k, uint64_t addr, size_t i)
 	return 0;
 }
 
-const char *kernel_text_function(struct kernel_text *k, uint64_t addr, uint64_t *ret_begin)
+/* The symbol that holds an address; nsymbols: none. */
+static size_t find(struct kernel_text *k, uint64_t addr)
 {
 	size_t low = 0, high;
 
@@ -71,14 +72,37 @@ const char *kernel_text_function(struct kernel_text *k, uint64_t addr, uint64_t 
 		size_t middle = (low + high) / 2;
 		int c = compare(k, addr, middle);
 
-		if (c == 0) {
-			*ret_begin = k->symbols[middle].addr;
-			return k->symbols[middle].name;
-		}
+		if (c == 0)
+			return middle;
 		if (c < 0)
 			high = middle;
 		else
 			low = middle + 1;
 	}
-	return NULL;
+	return k->nsymbols;
+}
+
+const char *kernel_text_function(struct kernel_text *k, uint64_t addr, uint64_t *ret_begin)
+{
+	size_t i = find(k, addr);
+
+	if (i == k->nsymbols)
+		return NULL;
+	*ret_begin = k->symbols[i].addr;
+	return k->symbols[i].name;
+}
+
+const char *kernel_text_symbol(
+	struct kernel_text *k, uint64_t addr, uint64_t *ret_begin, uint64_t *ret_size)
+{
+	size_t i = find(k, addr);
+
+	if (i == k->nsymbols)
+		return NULL;
+	/* the last of equal ones is the first line; then comes the next function */
+	while (i + 1 < k->nsymbols && k->symbols[i + 1].addr == k->symbols[i].addr)
+		i++;
+	*ret_begin = k->symbols[i].addr;
+	*ret_size = i + 1 < k->nsymbols ? k->symbols[i + 1].addr - *ret_begin : 0;
+	return k->symbols[i].name;
 }

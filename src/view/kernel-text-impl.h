@@ -132,6 +132,7 @@ struct kernel_text {
 	struct tep_plugin_list *plugins; /* owned */
 	struct kernel_text_event *events; /* arena */
 	bool swap;
+	bool as_kernel; /* now: o.like_kernel, and not to be compared with libtraceevent */
 	/* the line that is being made */
 	char *line, *p, *end; /* owned: LINE_MAX bytes; where it goes on; its end */
 	char *other; /* owned: the same line by libtraceevent */

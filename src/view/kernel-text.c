@@ -223,6 +223,21 @@ static void check(
 		e->plan = NULL;
 }
 
+static void put_plan(
+	struct kernel_text *k, struct kernel_text_event *e, const void *record, size_t n, int cpu)
+{
+	k->as_kernel = k->o.like_kernel && !e->checks;
+	kplan_run(k, e->plan, record, n);
+	if (!e->checks || k->clipped)
+		return;
+	check(k, e, record, n, cpu);
+	if (!e->plan || !k->o.like_kernel)
+		return;
+	k->p = k->line; /* it is right: now as it is wanted */
+	k->as_kernel = true;
+	kplan_run(k, e->plan, record, n);
+}
+
 const char *kernel_text_put(struct kernel_text *k, struct kernel_text_event *e, const void *record,
 	size_t n, int cpu, size_t *ret_n)
 {
@@ -231,9 +246,7 @@ const char *kernel_text_put(struct kernel_text *k, struct kernel_text_event *e, 
 	if (e->by_hand) {
 		e->by_hand(k, e, record, n);
 	} else if (e->plan && n >= e->plan->need) {
-		kplan_run(k, e->plan, record, n);
-		if (e->checks && !k->clipped)
-			check(k, e, record, n, cpu);
+		put_plan(k, e, record, n, cpu);
 	} else if (e->tep && (!e->is_risky || k->o.no_plans)) {
 		by_library(k, e, record, n, cpu);
 	} else if (e->tep) {

@@ -25,6 +25,9 @@ struct kernel_text_options {
 	/* As trace-cmd report prints: events that libtraceevent has plugins for by these, and stacks
 	 * and function graphs as trace-cmd does. Else by the kernel's own print formats. */
 	bool like_report;
+	/* As the kernel's trace file prints, where libtraceevent differs: "%pS" with the function's
+	 * size, "%p" as 16 digits. */
+	bool like_kernel;
 	/* Give the text of kallsyms and of printk_formats, when first asked for; may be NULL. 0 or
 	 * -Exxx (then names are not known). */
 	int (*symbols)(void *arg, struct buf *ret);
@@ -51,5 +54,8 @@ bool kernel_text_was_clipped(const struct kernel_text *k);
 void kernel_text_unchecked(struct kernel_text *k, struct kernel_text_event *e);
 /* The function an address is in, or NULL; *ret_begin: where it begins. */
 const char *kernel_text_function(struct kernel_text *k, uint64_t addr, uint64_t *ret_begin);
+/* As the kernel names it: the first of several names; *ret_size: up to the next function. */
+const char *kernel_text_symbol(
+	struct kernel_text *k, uint64_t addr, uint64_t *ret_begin, uint64_t *ret_size);
 
 #endif

@@ -86,7 +86,8 @@ static void quoted(struct out *o, const char *s, size_t n, bool letters)
 		const char *special = s[i] && letters ? strchr(from, s[i]) : NULL;
 		char esc[2] = {'\\', special ? to[special - from] : s[i]};
 
-		if (!special && s[i] != '"' && s[i] != '\\')
+		if (!special && s[i] != '"' && s[i] != '\\' &&
+			(!letters || (s[i] != '\'' && s[i] != '?')))
 			continue;
 		out_safe(o, s + begin, i - begin);
 		out_bytes(o, esc, 2);

@@ -24,6 +24,7 @@ struct view_class {
 	struct view_kernel *kernel; /* of a trace.dat: borrowed from the view; else NULL */
 	struct kernel_text_event *kernel_event; /* borrowed from kernel; NULL: without a format */
 	bool is_text_line; /* of a latency tracer */
+	struct view_ctf_class *ctf_kernel; /* owned: of a kernel trace of ours; else NULL */
 	uint32_t nfields;
 	struct piece name; /* "provider:event:" or the JSON of both */
 	struct piece *fields; /* owned; " name=" each, or the JSON key */
@@ -37,6 +38,13 @@ const struct view_class *view_class_of(struct view *v, const struct cairn_event_
 int view_kernel_class(struct view *v, const struct cairn_event_class *cls, struct view_class *c);
 void view_kernel_line(struct view *v, const struct view_class *c, const struct cairn_event *ev);
 void view_kernels_free(struct view_kernel *k);
+/* kernel-ctf.c: fills c->ctf_kernel if the class is of a kernel trace of ours; its lines (false: it is to
+ * be shown as any event); 0 or -ENOMEM. */
+int view_ctf_class(struct view *v, const struct cairn_event_class *cls, struct view_class *c);
+void view_ctf_class_free(struct view_ctf_class *x);
+bool view_ctf_line(struct view *v, const struct view_class *c, const struct cairn_event *ev,
+	const struct view_prefix *prefix);
+void view_ctf_kernels_free(struct view_ctf_kernel *k);
 /* The event's time as v->time says, at p. */
 char *view_put_time(
 	struct view *v, char *p, const struct view_class *c, const struct cairn_event *ev);

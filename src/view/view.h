@@ -76,6 +76,8 @@ struct view {
 	enum view_time time;
 	struct out *out; /* borrowed */
 	struct view_kernel *kernels; /* owned: of each trace.dat (kernel-line.c) */
+	struct view_ctf_kernel
+		*ctf_kernels; /* owned: of each kernel trace of ours (kernel-ctf.c) */
 	struct view_class **classes; /* owned; by index of the class */
 	size_t nclasses, classes_cap;
 	struct threads threads;

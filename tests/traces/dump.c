@@ -14,7 +14,7 @@ static void print_string(const char *s, uint32_t n)
 	putchar('"');
 	for (uint32_t i = 0; i < n; i++) {
 		unsigned char c = (unsigned char)s[i];
-		static const char from[] = "\a\b\f\n\r\t\v\x1b\"\\", to[] = "abfnrtve\"\\";
+		static const char from[] = "\a\b\f\n\r\t\v\x1b\"\\'?", to[] = "abfnrtve\"\\'?";
 		const char *e = c ? strchr(from, c) : NULL;
 
 		if (e)

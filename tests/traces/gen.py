@@ -382,7 +382,7 @@ trace { major = 1; minor = 8; byte_order = le; };
 stream { };
 event { name = "only"; fields := struct { short x; string y; }; };
 '''
-    data = b''.join(struct.pack('<h', i) + b'n%d\0' % i for i in range(-2, 3))
+    data = b''.join(struct.pack('<h', i) + b"n%d isn't?\0" % i for i in range(-2, 3))
     write(out, 'plain', meta, {'a': data})
 
 

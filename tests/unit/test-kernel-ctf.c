@@ -2,6 +2,8 @@
  * event of a kernel's pages, and of made ones with the values and places that are hardest. */
 #include "kernel-fixture.h"
 #include "kernel/kctf.h"
+#include "reader/bytes.h"
+#include "view/kernel-record.h"
 #include <cairn/reader.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -131,6 +133,49 @@ static bool same(const struct cairn_value *v, const struct kfield *f, const stru
 	return same_list(v, f, p, n - n % f->elem);
 }
 
+/* The record made again says the same, field by field. */
+static void check_record(const struct kformat *f, const struct cairn_event *ev, const struct raw *r)
+{
+	static uint8_t record[KERNEL_RECORD_MAX];
+	struct kernel_recipe *recipe = kernel_recipe_new(f, ev->cls);
+	size_t n = 0, made_n;
+	const uint8_t *bytes = reader_bytes(ev, &n);
+
+	CHECK(recipe && bytes);
+	made_n = recipe && bytes ? kernel_record(recipe, bytes, n, record) : 0;
+	CHECK(made_n >= 8 && memcmp(record, r->data, 8) == 0);
+	for (size_t i = f->ncommon; i < f->nfields && made_n; i++) {
+		const struct kfield *k = &f->fields[i];
+		uint32_t size[2] = {k->size, k->size}, word;
+		const uint8_t *at[2] = {r->data + k->offset, record + k->offset};
+		const uint8_t *begin[2] = {r->data, record};
+		size_t len[2] = {r->len, made_n};
+
+		for (int w = 0; w < 2 && k->form >= KFIELD_DATA_LOC; w++) {
+			if (k->form == KFIELD_REST) {
+				size[w] = (uint32_t)(len[w] - k->offset);
+			} else {
+				memcpy(&word, at[w], 4);
+				at[w] = (k->form == KFIELD_REL_LOC ? at[w] + 4 : begin[w]) +
+					(word & 0xffff);
+				size[w] = word >> 16;
+				if (at[w] > begin[w] + len[w] ||
+					size[w] > (size_t)(begin[w] + len[w] - at[w]))
+					size[w] = 0;
+			}
+			size[w] -= size[w] % k->elem;
+			if (k->kind == KFIELD_CHAR)
+				size[w] = (uint32_t)strnlen((const char *)at[w], size[w]);
+		}
+		if (size[0] != size[1] || memcmp(at[0], at[1], size[0]) != 0)
+			printf("# %s: %s: %u and %u bytes\n", f->name, k->name, size[0], size[1]);
+		CHECK(size[0] == size[1] && memcmp(at[0], at[1], size[0]) == 0);
+	}
+	for (size_t cut = 0; recipe && bytes && cut < n; cut += 1 + n / 8)
+		(void)kernel_record(recipe, bytes, cut, record); /* stays inside: sanitizers look */
+	kernel_recipe_free(recipe);
+}
+
 static void check_event(const struct made *m, const struct cairn_event *ev, const struct raw *r)
 {
 	const struct kformat *f = kctf_format(m->k, r->data[0] | (uint32_t)r->data[1] << 8);
@@ -144,6 +189,7 @@ static void check_event(const struct made *m, const struct cairn_event *ev, cons
 	CHECK_INT(cairn_event_tid(ev), (int64_t)number(r->data + 4, 4, true));
 	CHECK_INT(cairn_event_get(ev, "common_flags")->u, r->data[2]);
 	CHECK_INT(cairn_event_get(ev, "common_preempt_count")->u, r->data[3]);
+	check_record(f, ev, r);
 	for (size_t i = f->ncommon; i < f->nfields; i++) {
 		if (at < n && v[at].name && strncmp(v[at].name, "_", 1) == 0 &&
 			strstr(v[at].name, "_length"))

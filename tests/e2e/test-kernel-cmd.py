@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""cairn kernel on the kernel at hand, whatever that has: lists, events, what is refused, cleaning up.
+What other kernels have is tested in a virtual machine (tests/vm)."""
+import json
+import os
+import signal
+import subprocess
+
+from cairn import CAIRN, Skip, main, test, wait_for
+
+TRACEFS = "/sys/kernel/tracing"
+
+
+def need_tracefs():
+    if os.geteuid() != 0:
+        raise Skip("needs root")
+    if not os.path.isdir(TRACEFS + "/instances"):
+        raise Skip("needs tracefs on " + TRACEFS)
+
+
+def kernel(*args, **options):
+    return subprocess.run([CAIRN, "kernel", *args], capture_output=True, text=True, check=False,
+                          timeout=120, **options)
+
+
+def read(path):
+    with open(os.path.join(TRACEFS, path), encoding="utf-8") as f:
+        return f.read()
+
+
+def instances(pid):
+    return [n for n in os.listdir(TRACEFS + "/instances") if n.startswith("cairn-%d-" % pid)]
+
+
+@test
+def the_list_is_the_kernels(t):
+    need_tracefs()
+    got = json.loads(kernel("list", "--json").stdout)
+    tracers = {x["name"]: x["have"] for x in got["tracers"]}
+    have = set(read("available_tracers").split())
+    assert {n for n, has in tracers.items() if has} == have - {"nop"}, (tracers, have)
+    assert set(got["clocks"]) == set(read("trace_clock").replace("[", "").replace("]", "").split())
+    assert all(x["config"].startswith("CONFIG_") for kind in ("tracers", "probes", "features")
+               for x in got[kind])
+    events = kernel("list", "*").stdout.split()
+    assert len(events) == got["events"] == len(set(events))
+    # others may make and remove probes meanwhile; those of the kernel itself stay
+    named = {e for e in read("available_events").split() if e.startswith(("sched:", "syscalls:"))}
+    assert named == {e for e in events if e.startswith(("sched:", "syscalls:"))}
+
+
+@test
+def fields_are_those_of_the_format_files(t):
+    need_tracefs()
+    got = json.loads(kernel("list", "--fields", "--json", "sched:sched_switch", "irq:*").stdout)
+    by_name = {e["event"]: e for e in got["events"]}
+    text = read("events/sched/sched_switch/format")
+    for f in by_name["sched:sched_switch"]["fields"]:
+        assert "offset:%d;\tsize:%d;\tsigned:%d;" % (f["offset"], f["size"], f["signed"]) in text, f
+    assert by_name["sched:sched_switch"]["id"] == int(text.split("ID: ")[1].split()[0])
+
+
+@test
+def events_of_the_command_only(t):
+    need_tracefs()
+    got = kernel("trace", "nop", "--json", "-e", "sched:sched_process_*", "-o", "/dev/stderr", "--",
+                 "sh", "-c", "/bin/true; exit 3")
+    assert got.returncode == 3, got
+    events = [json.loads(line) for line in got.stderr.splitlines()]
+    assert all(e["event"].startswith("sched:sched_process_") for e in events)
+    names = [e["event"] for e in events]
+    assert "sched:sched_process_exec" in names and "sched:sched_process_exit" in names, names
+    execs = [e["filename"] for e in events if e["event"] == "sched:sched_process_exec"]
+    assert execs[-1] == "/bin/true", execs
+    times = [e["time_ns"] for e in events]
+    assert times == sorted(times)
+
+
+@test
+def text_is_the_kernels(t):
+    need_tracefs()
+    got = kernel("trace", "nop", "-e", "sched:sched_process_exec", "-o", "/dev/stderr", "--", "true")
+    lines = got.stderr.splitlines()
+    assert lines[0] == "# tracer: nop" and "TASK-PID" in got.stderr, got
+    assert [x for x in lines if x[0] != "#" and ": sched_process_exec: filename=" in x], got
+
+
+@test
+def nothing_is_left_behind(t):
+    """By Ctrl-C, by a reader that goes, by a failure; and after kill -9 by the next start."""
+    need_tracefs()
+    for how in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        p = subprocess.Popen([CAIRN, "kernel", "trace", "nop", "--all", "-e", "sched:sched_switch"],
+                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        try:
+            assert p.stdout.readline() == b"# tracer: nop\n"
+            name = wait_for(lambda: instances(p.pid), "the instance")
+            p.send_signal(how)
+            code = p.wait(timeout=120)
+        finally:
+            p.kill()
+            p.stdout.close()
+            p.wait()
+        assert code == (-how if how == signal.SIGKILL else 0), code
+        if how != signal.SIGKILL:
+            assert not instances(p.pid)
+            continue
+        assert instances(p.pid) == name
+        # another's instance, and one that is called nearly as ours
+        os.mkdir(TRACEFS + "/instances/cairn-others-%d" % os.getpid())
+        try:
+            assert kernel("clean").returncode == 0
+            assert not instances(p.pid)
+            assert os.path.isdir(TRACEFS + "/instances/cairn-others-%d" % os.getpid())
+        finally:
+            os.rmdir(TRACEFS + "/instances/cairn-others-%d" % os.getpid())
+    p = subprocess.Popen([CAIRN, "kernel", "trace", "nop", "--all", "-e", "sched:*"],
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    p.stdout.readline()
+    p.stdout.close()
+    assert p.wait(timeout=120) == 0 and p.stderr.read() == b""
+    p.stderr.close()
+    assert not instances(p.pid)
+
+
+@test
+def what_is_refused_says_why(t):
+    need_tracefs()
+    lacking = [x["name"] for x in json.loads(kernel("list", "--json").stdout)["tracers"]
+               if not x["have"]]
+    for name in lacking:
+        got = kernel("trace", name)
+        assert got.returncode == 1 and "CONFIG_" in got.stderr, got
+    cases = [(("nop", "-e", "nosuch:*"), 1, "no kernel event matches"),
+             (("nop", "-e", "sched:*", "--", "/nonexistent"), 127, "cannot run"),
+             (("nop",), 2, "which events"),
+             (("funtion",), 2, "did you mean 'function'"),
+             (("irqsoff", "--period", "1ms"), 2, "no --period"),
+             (("timerlat", "--period", "100"), 2, "unit"),
+             (("function", "--max-depth", "3"), 2, "function_graph has"),
+             (("osnoise", "-f", "x"), 2, "no functions"),
+             (("nop", "-e", "sched:*", "--cpus", "3-1"), 2, "a list"),
+             (("snapshot", "-e", "sched:*", "--when", "sched"), 2, "SYSTEM:EVENT")]
+    for args, code, text in cases:
+        got = kernel("trace", *args)
+        assert got.returncode == code and text in got.stderr, (args, got)
+
+
+@test
+def without_the_right(t):
+    need_tracefs()
+    if os.stat(TRACEFS).st_mode & 0o7:
+        raise Skip("everybody may use tracefs here")
+    for args in (("list",), ("clean",), ("trace", "nop", "-e", "sched:*")):
+        got = kernel(*args, user=65534, group=65534, extra_groups=[])
+        assert got.returncode == 1 and "root" in got.stderr and "hint: " in got.stderr, got
+
+
+if __name__ == "__main__":
+    main()
