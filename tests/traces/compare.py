@@ -41,7 +41,7 @@ with tempfile.TemporaryDirectory() as tmp:
     subprocess.run([sys.executable, gen, tmp], check=True)
     traces = [(t, os.path.join(tmp, t)) for t in sorted(os.listdir(tmp))]
     traces += [(t, os.path.join(d, t)) for d in kept for t in sorted(os.listdir(d))
-               if os.path.exists(os.path.join(d, t, 'metadata'))]
+               if any('metadata' in names for _, _, names in os.walk(os.path.join(d, t)))]
     for name, path in traces:
         text = os.path.join(fixtures, name + '.txt')
         if os.path.exists(text):
