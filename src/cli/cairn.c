@@ -31,6 +31,7 @@ const struct command *const cli_commands[] = {
 	&command_recover,
 	&command_dormant,
 	&command_boot,
+	&command_user_events,
 	&command_help,
 	NULL,
 };
