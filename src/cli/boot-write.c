@@ -1,6 +1,6 @@
 /* cairn boot write: a session as a bootconfig or as a kernel command line. */
 #include "cli/boot.h"
-#include "kernel/dynevent.h"
+#include "kernel/boot-check.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -361,6 +361,20 @@ static int write_out(const struct request *q, const struct buf *text)
 	return CLI_OK;
 }
 
+/* A bootconfig is nothing to kernels that were built without. */
+static void say_unread(const struct request *q)
+{
+	static const char *const needed[] = {"CONFIG_BOOT_CONFIG", "CONFIG_BOOTTIME_TRACING"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(needed) && !q->cmdline && !q->no_kernel; i++)
+		if (boot_kernel_option(needed[i]) == 0) {
+			say("this kernel reads no such bootconfig, it would need %s; --cmdline is for "
+			    "any",
+				needed[i]);
+			return;
+		}
+}
+
 static int run(const struct command *c, int argc, char **argv)
 {
 	struct request q AUTO(request) = {.c = c};
@@ -392,5 +406,8 @@ static int run(const struct command *c, int argc, char **argv)
 	if (r < 0)
 		return boot_fail(c, &e);
 	r = q.no_kernel ? CLI_OK : boot_check_written(c, q.cmdline, text.data, text.len);
-	return r == CLI_OK ? write_out(&q, &text) : r;
+	if (r != CLI_OK)
+		return r;
+	say_unread(&q);
+	return write_out(&q, &text);
 }

@@ -1,5 +1,6 @@
 /* What texts for boot name, against what the running kernel has; see boot-check.h. */
 #include "kernel/boot-check-impl.h"
+#include "kernel/facts.h"
 #include "kernel/near.h"
 #include <ctype.h>
 #include <errno.h>
@@ -126,6 +127,24 @@ static void check_word(struct checker *c, const struct buf *words, const char *w
 	near_init(&n, text, len);
 	if (!is_among(words, text, len, false, &n))
 		unknown(c, at, what, text, len, &n);
+}
+
+static void check_tracer(struct checker *c, const char *text, size_t len, size_t at)
+{
+	char name[64];
+	const struct kfact *fact;
+	struct near n;
+
+	(void)snprintf(name, sizeof(name), "%.*s", (int)len, text); /* cut: none of the known */
+	near_init(&n, text, len);
+	if (is_among(&c->kernel->tracers, text, len, false, &n))
+		return;
+	fact = kfact_find(KFACT_TRACER, name);
+	if (fact)
+		found(c, at, "this kernel has no tracer '%s'; it would need %s", name,
+			fact->config);
+	else
+		unknown(c, at, "tracer", text, len, &n);
 }
 
 static void check_option(struct checker *c, const char *text, size_t len, size_t at)
@@ -371,7 +390,7 @@ void check_value(struct checker *c, enum boot_kind kind, const char *text, size_
 	case KIND_EVENT: check_event_pattern(c, text, len, at); break;
 	case KIND_TRACER:
 		if (k)
-			check_word(c, &k->tracers, "tracer", text, len, at);
+			check_tracer(c, text, len, at);
 		break;
 	case KIND_CLOCK:
 		if (k)
