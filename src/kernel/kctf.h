@@ -25,6 +25,28 @@
 
 struct kctf; /* what is known of the events, and their trace */
 
+/* memcpy() of a few bytes, without a call. Gives the end of the copy. */
+static inline uint8_t *kctf_copy(uint8_t *to, const uint8_t *from, size_t n)
+{
+	for (; n >= 16; n -= 16, to += 16, from += 16)
+		memcpy(to, from, 16);
+	if (n & 8) {
+		memcpy(to, from, 8);
+		to += 8, from += 8;
+	}
+	if (n & 4) {
+		memcpy(to, from, 4);
+		to += 4, from += 4;
+	}
+	if (n & 2) {
+		memcpy(to, from, 2);
+		to += 2, from += 2;
+	}
+	if (n & 1)
+		*to++ = *from;
+	return to;
+}
+
 /* facts and clock: copied. */
 int kctf_new(const struct ctf_facts *facts, const struct ctf_clock *clock, struct kctf **ret);
 void kctf_free(struct kctf *k);

@@ -151,6 +151,21 @@ static char *put_hex(char *p, uint64_t v)
 	return p + n;
 }
 
+/* "0x" and the like, then the number; at least `width` digits. */
+static void put_address(struct kernel_text *k, const char *prefix, uint64_t v, int width)
+{
+	size_t n = strlen(prefix);
+	int digits = v ? (67 - __builtin_clzll(v)) / 4 : 1;
+
+	if (k->end - k->p < 64)
+		return;
+	memcpy(k->p, prefix, n);
+	k->p += n;
+	for (; digits < width; width--)
+		*k->p++ = '0';
+	k->p = put_hex(k->p, v);
+}
+
 /* The value as printf would get it for its size. */
 static int64_t sized(int size, uint64_t v)
 {
@@ -234,6 +249,12 @@ static inline void number(
 			end += pad;
 		}
 		k->p = end;
+	} else if (s->zero && s->width && s->width < 20 && !s->plus && !s->space && !s->star &&
+		s->precision < 0 && (s->conv == 'd' || s->conv == 'u') &&
+		(s->conv == 'u' || sized(s->size, v) >= 0)) {
+		k->p = put_padded(k->p,
+			s->conv == 'u' ? unsized(s->size, v) : (uint64_t)sized(s->size, v),
+			s->width, '0');
 	} else if (!s->is_plain) {
 		number_printf(k, s, v, record);
 	} else if (s->conv == 'd' || s->conv == 'i') {
@@ -319,7 +340,7 @@ static void put_flags(struct running *r, const struct kstring *s)
 		return;
 	if (some)
 		kline_put(r->k, s->text, s->len);
-	kline_printf(r->k, "0x%llx", (unsigned long long)v);
+	put_address(r->k, "0x", v, 0);
 }
 
 static void put_symbol(struct running *r, const struct kstring *s)
@@ -331,7 +352,7 @@ static void put_symbol(struct running *r, const struct kstring *s)
 			put_string(r, s->labels[i].text, s->labels[i].len);
 			return;
 		}
-	kline_printf(r->k, "0x%llx", (unsigned long long)v);
+	put_address(r->k, "0x", v, 0);
 }
 
 static void put_bytes(struct running *r, const struct kstring *s)
@@ -386,21 +407,21 @@ static void function(struct kernel_text *k, uint64_t v, bool offset_too)
 					: kernel_text_function(k, v, &begin);
 
 	if (!name) {
-		kline_printf(k, "0x%llx", (unsigned long long)v);
+		put_address(k, "0x", v, 0);
 		return;
 	}
 	kline_safe(k, name, strlen(name));
 	if (offset_too)
-		kline_printf(k, "+0x%llx", (unsigned long long)(v - begin));
+		put_address(k, "+0x", v - begin, 0);
 	if (offset_too && k->as_kernel)
-		kline_printf(k, "/0x%llx", (unsigned long long)size);
+		put_address(k, "/0x", size, 0);
 }
 
 static void pointer(struct kernel_text *k, const struct kspec *s, uint64_t v)
 {
 	(void)s;
 	if (k->as_kernel) {
-		kline_printf(k, "%016llx", (unsigned long long)v);
+		put_address(k, "", v, 16);
 		return;
 	}
 	if (v == 0) {

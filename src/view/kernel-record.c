@@ -1,6 +1,6 @@
 /* Recipes: the steps of kernel/kctf-class.c the other way. */
 #include "view/kernel-record.h"
-#include "ctf/ctf.h"
+#include "kernel/kctf.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -173,10 +173,18 @@ static void widen(uint8_t *to, const struct step *s, const uint8_t *from)
 {
 	uint64_t v = 0;
 
-	memcpy(&v, from, s->n);
+	if (s->n == 4) {
+		memcpy(&v, from, 4);
+	} else {
+		for (unsigned i = 0; i < s->n; i++)
+			v |= (uint64_t)from[i] << 8 * i;
+	}
 	if (s->is_signed)
 		v = (uint64_t)((int64_t)(v << (64 - 8 * s->n)) >> (64 - 8 * s->n));
-	memcpy(to, &v, s->size);
+	if (s->size == 8)
+		memcpy(to, &v, 8);
+	else
+		memcpy(to, &v, s->size);
 }
 
 /* The bytes of a string with its NUL, or of a list (behind its length); false: they are not there. */
@@ -223,7 +231,7 @@ size_t kernel_record(const struct kernel_recipe *r, const uint8_t *bytes, size_t
 			if ((size_t)(end - p) < st->n)
 				return 0;
 			if (st->code == STEP_COPY)
-				memcpy(record + st->to, p, st->n);
+				(void)kctf_copy(record + st->to, p, st->n);
 			else
 				widen(record + st->to, st, p);
 			p += st->n;

@@ -200,6 +200,42 @@ int main(void)
                    ("sys_enter_read", 42)], got
 
 
+BURST = """
+#define _GNU_SOURCE
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(void)
+{
+	for (int i = 0; i < 400000; i++) syscall(SYS_getppid);
+}
+"""
+
+
+@test
+def each_event_is_recorded_or_counted(t):
+    need_tracefs("syscalls:sys_enter_getppid")
+    prog = t.compile("burst", BURST)
+    # the host sleeps while the program is at work: far more than the buffer holds
+    record = t.start([CAIRN, "record", "-o", t.trace, "-k", "syscalls:sys_enter_getppid", "--kernel-buffer",
+                      "64K", "--", "sh", "-c", "kill -STOP $PPID; ./burst; kill -CONT $PPID"],
+                     stderr=open(t.path("err"), "w"))
+    assert record.wait() == 0
+    s = t.stat()
+    events = len([e for e in t.events() if e["event"] == "sys_enter_getppid"])
+    lost = sum(t.lost().values())
+    said = open(t.path("err")).read()
+    assert lost > 300000 and events > 0, (events, lost)
+    # the shell asks, too
+    assert 400000 <= events + lost <= 400010, (events, lost)
+    assert "kernel events were lost" in said, said
+    assert s["lost"], s
+    # when it follows, or has room, nothing is lost
+    t.record([prog], "-k", "syscalls:sys_enter_getppid", "--kernel-buffer", "32M", trace=t.path("roomy"))
+    assert not t.lost(t.path("roomy"))
+    assert t.stat(t.path("roomy"))["events"] >= 400000
+
+
 @test
 def what_is_wrong_is_said(t):
     need_tracefs("sched:sched_switch")
