@@ -6,6 +6,7 @@
  */
 #include "cli/child.h"
 #include "cli/kernel.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -205,6 +206,54 @@ static int start_child(struct running *x)
 	return err < 0 ? fail_text(x->k->c, NULL, "cannot fork: %s", strerror(-err)) : CLI_OK;
 }
 
+struct tasks {
+	int32_t *ids; /* owned */
+	size_t n, cap;
+};
+
+/* Adds the threads of a process: the kernel's lists hold threads. 0 or -errno. */
+static int add_threads(struct tasks *t, int32_t pid)
+{
+	char path[64];
+	struct dirent *entry;
+	AUTO(dir) DIR *d = NULL;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", pid); /* fits */
+	d = opendir(path);
+	if (!d)
+		return -ESRCH;
+	while ((entry = readdir(d))) {
+		int32_t *slot;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		slot = VEC_ADD(t->ids, t->n, t->cap);
+		if (!slot)
+			return -ENOMEM;
+		*slot = (int32_t)strtol(entry->d_name, NULL, 10);
+	}
+	return 0;
+}
+
+static int limit_to_pids(struct running *x)
+{
+	struct ktrace *k = x->k;
+	struct tasks t = {0};
+	int err = 0;
+
+	for (size_t i = 0; i < k->npids && err == 0; i++) {
+		err = add_threads(&t, k->pids[i]);
+		if (err == -ESRCH)
+			(void)error_set(&x->e, err, "there is no process %d", k->pids[i]);
+		else if (err < 0)
+			(void)error_set(&x->e, err, "out of memory");
+	}
+	if (err == 0)
+		err = tracer_pids(x->tracer, t.ids, t.n, &x->e);
+	free(t.ids);
+	return err;
+}
+
 static int limit_tasks(struct running *x)
 {
 	struct ktrace *k = x->k;
@@ -213,7 +262,7 @@ static int limit_tasks(struct running *x)
 	if (!(k->what->kind & KIND_TASKS) || k->all)
 		return CLI_OK;
 	if (k->npids)
-		err = tracer_pids(x->tracer, k->pids, k->npids, &x->e);
+		err = limit_to_pids(x);
 	else if (k->argv)
 		err = tracer_pids(x->tracer, &x->child.pid, 1, &x->e);
 	return err < 0 ? fail_kernel(k->c, err, &x->e) : CLI_OK;

@@ -77,6 +77,43 @@ def events_of_the_command_only(t):
 
 
 @test
+def threads_of_a_running_process(t):
+    need_tracefs()
+    if not os.path.isdir(TRACEFS + "/events/syscalls/sys_enter_getppid"):
+        raise Skip("this kernel has no events of system calls")
+    prog = t.compile("threads", """
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+static void *work(void *arg) { for (;;) { syscall(SYS_getppid); usleep(100); } return arg; }
+int main(void) {
+	pthread_t t;
+	pthread_create(&t, 0, work, 0); pthread_create(&t, 0, work, 0);
+	puts("x"); fflush(stdout); work(0);
+}""", ["-pthread"])
+    p = subprocess.Popen([prog], stdout=subprocess.PIPE)
+    try:
+        p.stdout.readline()
+        tids = {int(n) for n in os.listdir("/proc/%d/task" % p.pid)}
+        tracer = subprocess.Popen([CAIRN, "kernel", "trace", "nop", "--json", "-p", str(p.pid),
+                                   "-e", "syscalls:sys_enter_getppid"], stdout=subprocess.PIPE)
+        seen = set()
+        while seen != tids: # ends, or the test's limit does it
+            seen.add(json.loads(tracer.stdout.readline())["tid"])
+        tracer.send_signal(signal.SIGINT)
+        seen |= {json.loads(line)["tid"] for line in tracer.stdout}
+        assert tracer.wait(timeout=120) == 0 and seen == tids and len(tids) == 3, (seen, tids)
+        tracer.stdout.close()
+    finally:
+        p.kill()
+        p.wait()
+        p.stdout.close()
+    got = kernel("trace", "nop", "-p", str(p.pid), "-e", "sched:*")
+    assert got.returncode == 1 and "no process" in got.stderr, got
+
+
+@test
 def text_is_the_kernels(t):
     need_tracefs()
     got = kernel("trace", "nop", "-e", "sched:sched_process_exec", "-o", "/dev/stderr", "--", "true")
