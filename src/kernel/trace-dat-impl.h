@@ -60,7 +60,7 @@ enum { /* options; in version 7 also ids of sections */
 
 /* Takes an option that means the same in both versions; body: all of it. 0, -EPROTO or -ENOMEM. */
 int dat_option(struct trace_dat *d, uint16_t id, struct dat_in *body);
-/* Makes a buffer; NULL without memory, or if there are too many. */
+/* Makes a buffer; NULL without memory, or if there are DAT_MAX_BUFFERS. */
 struct dat_buffer *dat_add_buffer(struct trace_dat *d, const char *name, const char *clock);
 /* The name in brackets of "[local] global ..."; the text itself without them. */
 const char *dat_clock_name(struct trace_dat *d, const char *text);

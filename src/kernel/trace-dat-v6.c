@@ -44,7 +44,7 @@ static int read_options(struct trace_dat *d, struct dat_in *in, bool *ret_clock,
 				return body.failed ? -EPROTO : -ENOMEM;
 			b = dat_add_buffer(d, name, "");
 			if (!b)
-				return -ENOMEM;
+				return d->nbuffers == DAT_MAX_BUFFERS ? -EPROTO : -ENOMEM;
 			b->text_at = at; /* until read_instances() */
 		} else if (id == DAT_TRACECLOCK) {
 			*ret_clock = true;

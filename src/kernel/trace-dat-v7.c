@@ -10,7 +10,7 @@
  *			KALLSYMS, PRINTK, CMDLINES; their bodies are as in version 6
  *	option BUFFER	u64 offset of its section, name\0, clock\0, [u32 page size,] u32 CPUs,
  *			each: u32 CPU, u64 offset, u64 size
- *	option BUFFER_TEXT  u64 offset of its section (text), name\0, clock\0
+ *	option BUFFER_TEXT  u64 offset of its section (text; in chunks if compressed), name\0, clock\0
  *
  * The data of a CPU is at its own offset, and compressed as its buffer's section says.
  */
@@ -19,7 +19,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define MAX_OPTIONS 10000 /* sections of them, against rings */
+#define MAX_OPTIONS 1000 /* sections of them */
 #define HEAD 16u
 
 struct section {
@@ -91,6 +91,30 @@ static int read_blob(struct trace_dat *d, uint64_t at, struct dat_blob *ret)
 	return 0;
 }
 
+/* Text in chunks, as the data of CPUs is: u32 n, n times: u32 packed size, u32 size, packed. */
+static int load_chunks(struct trace_dat *d, const struct section *s, struct buf *ret)
+{
+	struct dat_in in = {.d = d, .at = s->at, .end = d->file_size};
+	uint32_t n = dat_u32(&in);
+	int e = in.failed ? -EPROTO : 0;
+
+	for (uint32_t i = 0; i < n && e == 0; i++) {
+		struct section chunk = {.flags = 1, .at = in.at};
+		uint32_t csize = dat_u32(&in);
+		uint8_t *body AUTO(free) = NULL;
+		struct dat_in text;
+
+		e = load(d, &chunk, &body, &text);
+		if (e == 0 && text.end > DAT_MAX_TEXT - ret->len)
+			e = -EPROTO;
+		if (e < 0)
+			break;
+		buf_add(ret, body, text.end);
+		in.at += 4 + (uint64_t)csize;
+	}
+	return e < 0 ? e : ret->err;
+}
+
 int trace_dat_text(struct trace_dat *d, const struct dat_blob *b, struct buf *ret)
 {
 	uint8_t *body AUTO(free) = NULL;
@@ -105,6 +129,8 @@ int trace_dat_text(struct trace_dat *d, const struct dat_blob *b, struct buf *re
 	if (b->is_section) {
 		if (!read_section(d, b->at, &s))
 			return -EPROTO;
+		if (!b->has_size && s.flags & 1)
+			return load_chunks(d, &s, ret);
 		e = load(d, &s, &body, &in);
 		if (e < 0)
 			return e;
@@ -194,7 +220,7 @@ static int read_buffer(struct trace_dat *d, uint16_t id, struct dat_in *in)
 	clock = dat_clock_name(d, clock);
 	b = clock ? dat_add_buffer(d, name, clock) : NULL;
 	if (!b)
-		return -ENOMEM;
+		return d->nbuffers == DAT_MAX_BUFFERS ? -EPROTO : -ENOMEM;
 	if (!read_section(d, at, &s))
 		return -EPROTO;
 	b->compressed = s.flags & 1;
@@ -272,11 +298,38 @@ static void sort_buffers(struct trace_dat *d)
 	}
 }
 
+static int say_ring(struct trace_dat *d, uint64_t at)
+{
+	int e = dat_notice(d, at, "the list of what is in the file comes back to where it was");
+
+	return e == -ENOMEM ? e : 0;
+}
+
+/* *ret_at: where the last ones are. */
+static int read_all_options(struct trace_dat *d, uint64_t at, uint64_t *ret_at)
+{
+	uint64_t seen[MAX_OPTIONS];
+	uint64_t next = at;
+	int e = 0;
+
+	for (size_t n = 0; next && e == 0; n++) {
+		*ret_at = next;
+		for (size_t i = 0; i < n; i++)
+			if (seen[i] == next)
+				return say_ring(d, next);
+		if (n == MAX_OPTIONS)
+			return -EPROTO;
+		seen[n] = next;
+		e = read_options(d, next, &next);
+	}
+	return e;
+}
+
 int dat_read_v7(struct trace_dat *d, struct dat_in *in, struct error *err)
 {
 	const char *compression = dat_string(in), *version = in->failed ? NULL : dat_string(in);
 	uint64_t next = dat_u64(in), at = in->at;
-	int e = 0;
+	int e;
 
 	if (in->failed || !compression || !version)
 		return error_set(
@@ -288,10 +341,7 @@ int dat_read_v7(struct trace_dat *d, struct dat_in *in, struct error *err)
 	else if (strcmp(compression, "none") != 0)
 		return error_set(err, -EINVAL,
 			"compressed with '%.20s'; none, zlib and zstd are known", compression);
-	for (unsigned n = 0; next && e == 0 && n < MAX_OPTIONS; n++) {
-		at = next;
-		e = read_options(d, at, &next);
-	}
+	e = read_all_options(d, next, &at);
 	if (e == -ENOMEM)
 		return e;
 	in->at = at;

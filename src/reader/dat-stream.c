@@ -141,9 +141,9 @@ static int begin_cut(struct stream *s, const uint8_t *bytes, size_t len)
 
 static void say_bad(struct stream *s, uint64_t at, uint64_t n, const char *why)
 {
-	stream_notice(s, CAIRN_NOTICE_DAMAGED, at,
-		"%" PRIu64 " page%s of CPU %d make%s no sense and %s not read: %s", n,
-		n == 1 ? "" : "s", (int)s->info.cpu, n == 1 ? "s" : "", n == 1 ? "is" : "are", why);
+	stream_notice(s, CAIRN_NOTICE_DAMAGED, at, "%" PRIu64 " %s%s of CPU %d cannot be read: %s",
+		n, s->dat->buffer->compressed ? "chunk" : "page", n == 1 ? "" : "s",
+		(int)s->info.cpu, why);
 	s->notice.skipped = n * s->dat->layout.size;
 }
 
@@ -152,7 +152,7 @@ static int next_page(struct stream *s)
 {
 	struct dat_stream *ds = s->dat;
 	uint64_t bad = 0, bad_at = 0;
-	const char *why = "their heads are wrong";
+	const char *why = "what should be a page is none";
 
 	ds->has_page = false;
 	for (;;) {

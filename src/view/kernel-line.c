@@ -16,6 +16,7 @@ struct view_kernel { /* what is known of one file */
 	struct view_kernel *next;
 	uint32_t names_version; /* that prefixes were made with */
 	int buffer_width; /* of the longest name of an instance; 0: there is none */
+	bool named; /* the buffer's name stands before the loss already: as trace-cmd has it */
 };
 
 static int load_symbols(void *arg, struct buf *ret)
@@ -147,11 +148,13 @@ static char *put_report_time(const struct view_kernel *k, char *p, uint64_t t)
 	return put_u64(p, t);
 }
 
-static void put_buffer(struct out *o, const struct view_kernel *k, const struct cairn_event *ev)
+static void put_buffer(struct out *o, struct view_kernel *k, const struct cairn_stream_info *stream)
 {
-	const char *name = dat_buffer_name(ev->stream);
+	const char *name = dat_buffer_name(stream);
+	bool named = k->named;
 
-	if (k->buffer_width)
+	k->named = false;
+	if (k->buffer_width && !named)
 		out_printf(o, name[0] ? "%*s: " : "%*s  ", k->buffer_width, name);
 }
 
@@ -163,7 +166,7 @@ static void put_front(struct view *v, const struct view_class *c, const struct c
 	size_t n = strlen(ev->cls->event);
 	char *p;
 
-	put_buffer(o, c->kernel, ev);
+	put_buffer(o, c->kernel, ev->stream);
 	p = out_room(o);
 	memcpy(p, prefix->text, sizeof(prefix->text));
 	p = put_report_time(c->kernel, p + prefix->len, (uint64_t)ev->time_ns);
@@ -235,8 +238,13 @@ void view_report_head(struct view *v, const struct cairn_trace *trace)
 
 void view_loss(struct view *v, const struct cairn_loss *loss)
 {
-	if (v->style != VIEW_REPORT || !dat_of(loss->stream->trace))
+	const struct dat *d = dat_of(loss->stream->trace);
+	struct view_kernel *k = d && v->style == VIEW_REPORT ? kernel_of(v, d) : NULL;
+
+	if (!k)
 		return;
+	put_buffer(v->out, k, loss->stream);
+	k->named = true;
 	out_printf(v->out, "CPU:%d ", (int)loss->stream->cpu);
 	if (loss->count)
 		out_printf(v->out, "[%llu EVENTS DROPPED]\n", (unsigned long long)loss->count);

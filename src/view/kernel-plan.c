@@ -522,6 +522,16 @@ struct kplan *kplan_make(struct kernel_text *k, struct tep_event *e)
 	return plan;
 }
 
+/* By what may be zero. */
+static bool divides(const struct tep_print_arg *arg)
+{
+	const struct tep_print_arg *by = arg->op.right;
+
+	if (strcmp(arg->op.op, "/") != 0 && strcmp(arg->op.op, "%") != 0)
+		return false;
+	return !by || by->type != TEP_PRINT_ATOM || strtoull(by->atom.atom, NULL, 0) == 0;
+}
+
 static bool is_risky(const struct tep_print_arg *arg, int depth)
 {
 	for (; arg; arg = arg->next) {
@@ -532,7 +542,8 @@ static bool is_risky(const struct tep_print_arg *arg, int depth)
 		case TEP_PRINT_HEX_STR:
 		case TEP_PRINT_INT_ARRAY: return true;
 		case TEP_PRINT_OP:
-			if (arg->op.op[0] == '[' || is_risky(arg->op.left, depth + 1) ||
+			if (arg->op.op[0] == '[' || divides(arg) ||
+				is_risky(arg->op.left, depth + 1) ||
 				is_risky(arg->op.right, depth + 1))
 				return true;
 			break;

@@ -96,10 +96,9 @@ void kline_safe(struct kernel_text *k, const char *s, size_t n)
 
 /* ---- numbers ---- */
 
-static uint64_t eval(const struct kernel_text *k, const struct kexpr *x, const uint8_t *record);
+static uint64_t eval(struct kernel_text *k, const struct kexpr *x, const uint8_t *record);
 
-static uint64_t eval_binary(
-	const struct kernel_text *k, const struct kexpr *x, const uint8_t *record)
+static uint64_t eval_binary(struct kernel_text *k, const struct kexpr *x, const uint8_t *record)
 {
 	uint64_t a = eval(k, x->a, record), b = eval(k, x->b, record);
 
@@ -120,13 +119,13 @@ static uint64_t eval_binary(
 	case KX_ADD: return a + b;
 	case KX_SUB: return a - b;
 	case KX_MUL: return a * b;
-	case KX_DIV: return b ? a / b : 0;
-	case KX_MOD: return b ? a % b : 0;
+	case KX_DIV:
+	case KX_MOD: k->unsafe |= b == 0; return b == 0 ? 0 : x->op == KX_DIV ? a / b : a % b;
 	}
 	return 0;
 }
 
-static uint64_t eval(const struct kernel_text *k, const struct kexpr *x, const uint8_t *record)
+static uint64_t eval(struct kernel_text *k, const struct kexpr *x, const uint8_t *record)
 {
 	switch ((enum kexpr_kind)x->kind) {
 	case KX_NUMBER: return x->number;
@@ -290,7 +289,7 @@ static void put_string(struct running *r, const char *s, size_t n)
 		int star = (int)eval(r->k, spec->star, r->record);
 
 		*(spec->star_is_precision ? &precision : &width) = star;
-		r->k->clipped |= star < 0; /* libtraceevent prints the format itself then */
+		r->k->unsafe |= star < 0; /* libtraceevent prints the format itself then */
 	}
 	if (precision >= 0)
 		n = MIN(n, (size_t)precision);
@@ -363,7 +362,7 @@ static void put_bytes(struct running *r, const struct kstring *s)
 
 	if (s->dyn)
 		p = dynamic(r, s, &left);
-	r->k->clipped |= len > left / s->elem;
+	r->k->unsafe |= len > left / s->elem;
 	len = MIN(len, left / s->elem);
 	for (uint64_t i = 0; i < len && s->kind == KS_ARRAY; i++) {
 		uint64_t v = kernel_load(r->k, p + i * s->elem, s->elem);

@@ -138,7 +138,7 @@ struct kernel_text {
 	char *other; /* owned: the same line by libtraceevent */
 	uint8_t *copy; /* owned: of a record, COPY_BYTES, zero behind it */
 	size_t copied;
-	bool clipped; /* an array of the record is longer than it */
+	bool unsafe; /* the last record: libtraceevent would read beyond it, or divide by zero */
 	bool has_symbols;
 	struct buf symbol_text; /* owned */
 	struct ksymbol *symbols; /* owned */

@@ -126,9 +126,9 @@ bool kernel_text_has_plan(const struct kernel_text_event *e)
 	return e->plan || e->by_hand;
 }
 
-bool kernel_text_was_clipped(const struct kernel_text *k)
+bool kernel_text_was_unsafe(const struct kernel_text *k)
 {
-	return k->clipped;
+	return k->unsafe;
 }
 
 void kernel_text_unchecked(struct kernel_text *k, struct kernel_text_event *e)
@@ -228,7 +228,7 @@ static void put_plan(
 {
 	k->as_kernel = k->o.like_kernel && !e->checks;
 	kplan_run(k, e->plan, record, n);
-	if (!e->checks || k->clipped)
+	if (!e->checks || k->unsafe)
 		return;
 	check(k, e, record, n, cpu);
 	if (!e->plan || !k->o.like_kernel)
@@ -242,10 +242,13 @@ const char *kernel_text_put(struct kernel_text *k, struct kernel_text_event *e, 
 	size_t n, int cpu, size_t *ret_n)
 {
 	k->p = k->line;
-	k->clipped = false;
+	k->unsafe = false;
 	if (e->by_hand) {
 		e->by_hand(k, e, record, n);
-	} else if (e->plan && n >= e->plan->need) {
+	} else if (e->plan && n < e->plan->need) { /* what is missing is zero */
+		k->as_kernel = k->o.like_kernel;
+		kplan_run(k, e->plan, safe_copy(k, record, n), e->plan->need);
+	} else if (e->plan) {
 		put_plan(k, e, record, n, cpu);
 	} else if (e->tep && (!e->is_risky || k->o.no_plans)) {
 		by_library(k, e, record, n, cpu);

@@ -48,8 +48,9 @@ const char *kernel_text_put(struct kernel_text *k, struct kernel_text_event *e, 
 	size_t n, int cpu, size_t *ret_n);
 /* Whether an event is printed without libtraceevent. */
 bool kernel_text_has_plan(const struct kernel_text_event *e);
-/* Whether the last record had arrays that are longer than itself. */
-bool kernel_text_was_clipped(const struct kernel_text *k);
+/* Whether libtraceevent cannot be asked about the last record: it would read beyond it, or divide by
+ * zero. */
+bool kernel_text_was_unsafe(const struct kernel_text *k);
 /* From now on its plan is trusted: for tests. */
 void kernel_text_unchecked(struct kernel_text *k, struct kernel_text_event *e);
 /* The function an address is in, or NULL; *ret_begin: where it begins. */

@@ -122,7 +122,7 @@ static void compare(const char *system, const char *text, size_t len, bool big, 
 		some_record(f, big, record, &n);
 		kernel_text_unchecked(with, a);
 		p = kernel_text_put(with, a, record, n, 0, &na);
-		if (kernel_text_was_clipped(with))
+		if (kernel_text_was_unsafe(with))
 			continue; /* libtraceevent would read beyond */
 		q = kernel_text_put(without, b, record, n, 0, &nb);
 		memcpy(kept, q, nb);
