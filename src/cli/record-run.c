@@ -323,6 +323,14 @@ static int say_nothing_recorded(const struct running *x)
 		return fail_text(r->c, NULL,
 			"nothing was recorded: %llu program%s could not be traced, see above",
 			(unsigned long long)host.refused, host.refused == 1 ? "" : "s");
+	if (r->kernel.len || r->kernel_filters.len) {
+		(void)fail_text(r->c,
+			"without --all: only those of the command and its children count; a filter may be "
+			"too narrow",
+			"nothing was recorded: none of the kernel events asked for happened, and no "
+			"program's own");
+		return CLI_OK;
+	}
 	if (!host.joined && r->argv && reach_is_marked(r->argv[0]))
 		(void)fail_text(r->c,
 			"a static program links the runtime: `pkg-config --libs cairn-rt-static`, or "

@@ -237,9 +237,7 @@ static uint8_t *put_fields(
 
 	for (const struct kop *op = f->ops; op < end; op++) {
 		switch (op->code) {
-		case KOP_COPY:
-			to = kctf_copy(to, rec + op->from, op->n);
-			break;
+		case KOP_COPY: to = kctf_copy(to, rec + op->from, op->n); break;
 		case KOP_LOW4:
 			memcpy(to, rec + op->from, 4);
 			to += 4;

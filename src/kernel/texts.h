@@ -4,7 +4,7 @@
  *
  *	TEXT SYSTEM NAME LENGTH		one line, then LENGTH bytes, then a newline
  *
- * TEXT is "format" (an events/SYSTEM/NAME/format), or "file" (then SYSTEM is "-" and NAME one of
+ * The last text of an event stands. TEXT is "format" (an events/SYSTEM/NAME/format), or "file" (then SYSTEM is "-" and NAME one of
  * header_page, printk_formats, kallsyms).
  */
 #ifndef CAIRN_KERNEL_TEXTS_H

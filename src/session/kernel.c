@@ -1,4 +1,5 @@
 /* The kernel's part of a session: set up, switched on, taken down. See kernel.h. */
+#include "kernel/enums.h"
 #include "kernel/tracer.h"
 #include "session/kernel-impl.h"
 #include <dirent.h>
@@ -13,6 +14,7 @@
 
 #define RULES_MAX 512u
 #define CPUS_MAX 4096u
+#define BTF "/sys/kernel/btf/vmlinux"
 
 /* ---- what is asked for ---- */
 
@@ -387,6 +389,38 @@ void krec_off(struct session *s)
 		(void)tracefs_on(s->kernel->instance, false, NULL); /* its removal does it, too */
 }
 
+static bool occurred(const struct krec *k, const struct ktext *t)
+{
+	const char *id = memmem(t->text, t->len, "\nID:", 4);
+
+	return id && kctf_occurred(k->ctf, (uint32_t)strtoul(id + 4, NULL, 10));
+}
+
+/* Formats that name numbers are kept once more, with the numbers, if BTF knows them. */
+static void keep_numbers(struct krec *k)
+{
+	struct kenums *names = kenums_new();
+	AUTO(buf) struct buf more = {0};
+	struct ktext t;
+	size_t at = 0, found = 0;
+
+	while (names && ktexts_next(k->texts.data, k->texts.len, &at, &t) == 1)
+		if (strcmp(t.what, "format") == 0 && occurred(k, &t))
+			found += kenums_note(names, t.text, t.len);
+	if (found && kenums_load(names, BTF) > 0) {
+		for (at = 0; ktexts_next(k->texts.data, k->texts.len, &at, &t) == 1;) {
+			AUTO(buf) struct buf text = {0};
+
+			if (strcmp(t.what, "format") == 0 && occurred(k, &t) &&
+				kenums_replace(names, t.text, t.len, &text))
+				ktexts_add(&more, t.what, t.system, t.name, text.data, text.len);
+		}
+		if (more.len)
+			buf_add(&k->texts, more.data, more.len);
+	}
+	kenums_free(names);
+}
+
 static void keep_symbols(struct krec *k)
 {
 	AUTO(buf) struct buf b = {0};
@@ -413,6 +447,7 @@ void krec_end(struct session *s)
 		krec_final_losses(s, &k->cpus[i]);
 	}
 	krec_names_write(s);
+	keep_numbers(k);
 	keep_symbols(k);
 	krec_write_texts(s);
 	take_down(s);

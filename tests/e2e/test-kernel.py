@@ -116,15 +116,14 @@ int main(void)
 
 
 # Not among them: system calls' own events, for which the kernel's file has another text than their print
-# format; what is computed from addresses of the running kernel (page=); and formats with names of numbers
-# that the kernel does not explain (I_DIRTY_SYNC).
+# format; and what is computed from addresses of the running kernel (page=).
 LIKE = ["sched:sched_switch", "sched:sched_process_exec", "sched:sched_process_fork", "sched:sched_waking",
         "raw_syscalls:sys_enter", "raw_syscalls:sys_exit",
         "signal:signal_deliver", "signal:signal_generate", "kmem:kmalloc",
-        "kmem:rss_stat", "task:task_rename", "task:task_newtask", "timer:hrtimer_init",
+        "kmem:rss_stat", "task:task_rename", "task:task_newtask", "timer:hrtimer_init", "timer:hrtimer_start",
         "irq:softirq_entry", "exceptions:page_fault_user",
         "ext4:ext4_es_lookup_extent_exit", "filemap:mm_filemap_add_to_page_cache",
-        "block:block_rq_issue", "workqueue:workqueue_execute_start",
+        "writeback:writeback_dirty_inode", "block:block_rq_issue", "workqueue:workqueue_execute_start",
         "lock:contention_begin", "mmap:vm_unmapped_area", "vmscan:mm_vmscan_lru_isolate"]
 
 

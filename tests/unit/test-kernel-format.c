@@ -1,5 +1,6 @@
 /* Formats of events: those of a kernel, those of no kernel, and every one of the kernel at hand. */
 #include "kernel-fixture.h"
+#include "kernel/enums.h"
 #include "kernel/tracefs.h"
 #include <errno.h>
 
@@ -200,6 +201,35 @@ TEST(every_event_of_this_kernel)
 			check_sanity(f, ev->system, ev->name);
 		kformat_free(f);
 	}
+}
+
+static const char named[] =
+	"name: HRTIMER_MODE_REL\nprint fmt: \"HRTIMER_MODE_ABS %s \\\" HRTIMER_MODE_REL\", "
+	"__print_symbolic(REC->HRTIMER_MODE_ABS, { HRTIMER_MODE_ABS, \"ABS\" }, "
+	"{ HRTIMER_MODE_PINNED|NO_SUCH_NUMBER, \"x\" }), HRTIMER_MODE_ABS(REC->a.HRTIMER_MODE_REL)";
+
+TEST(names_of_numbers)
+{
+	struct kenums *k = kenums_new();
+	AUTO(buf) struct buf b = {0};
+
+	CHECK_INT(kenums_note(k, named, strlen(named)), 5); /* REC twice */
+	CHECK(!kenums_replace(k, named, strlen(named), &b)); /* nothing is known yet */
+	CHECK_STR(b.data, named);
+	buf_clear(&b);
+	CHECK_INT(kenums_note(k, "print fmt: \"", 12), 0);
+	CHECK_INT(kenums_note(k, "no format", 9), 0);
+	CHECK(kenums_load(k, "/nonexistent") < 0);
+	if (kenums_load(k, "/sys/kernel/btf/vmlinux") != 2) {
+		kenums_free(k);
+		SKIP("the kernel has no BTF, or no timers as they were in 2026");
+	}
+	CHECK(kenums_replace(k, named, strlen(named), &b));
+	CHECK_STR(b.data,
+		"name: HRTIMER_MODE_REL\nprint fmt: \"HRTIMER_MODE_ABS %s \\\" HRTIMER_MODE_REL\", "
+		"__print_symbolic(REC->HRTIMER_MODE_ABS, { 0, \"ABS\" }, "
+		"{ 2|NO_SUCH_NUMBER, \"x\" }), HRTIMER_MODE_ABS(REC->a.HRTIMER_MODE_REL)");
+	kenums_free(k);
 }
 
 TEST_MAIN()
