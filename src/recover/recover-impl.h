@@ -26,6 +26,12 @@ void finds_done(struct finds *f);
 /* Adds all ring sets of a core file. `core` must stay until finds_done(). */
 int core_find(const uint8_t *core, size_t len, struct finds *ret, struct error *e);
 
+/* By the text of the metadata; NULL if it cannot be read: check_whole() takes all, then. */
+struct check *check_new(const char *text, size_t len);
+void check_free(struct check *k);
+/* How many bytes of the view are whole records of this stream, from its begin. */
+size_t check_whole(struct check *k, uint64_t stream, const struct ring_view *v);
+
 /* Writes all that was found. */
 int recover_write(struct finds *f, const char *outdir, struct recover_report *ret, struct error *e);
 

@@ -18,10 +18,14 @@ struct writer {
 	struct recover_report *report; /* borrowed */
 	struct error *e; /* borrowed */
 	const struct cairn_ringset_hdr *hdr; /* of the set being written */
+	struct check *check; /* owned: of the trace being written */
 	int dir; /* owned: folder of the trace being written; -1 */
 	int fd; /* owned: file of the ring being written; -1: none yet */
 	uint32_t ring;
 	uint64_t seq;
+	uint64_t cut; /* packets of the ring that were cut or left out */
+	uint32_t views, stale; /* of the ring; how many of the first are overwritten */
+	uint64_t begin_ts; /* of the view before */
 	uint64_t lost[CAIRN_LOST_REASONS]; /* the ring's last word */
 };
 
@@ -53,21 +57,31 @@ static int open_ring(struct writer *w)
 	return 0;
 }
 
-static int write_view(void *arg, const struct ring_view *view)
+static int write_view(void *arg, const struct ring_view *whole)
 {
 	struct writer *w = arg;
+	struct ring_view cut = *whole, *view = &cut;
 	bool solo = w->hdr->kind == CAIRN_RING_SOLO;
 	struct ctf_packet p = {.stream = ctf_stream_of_channel(w->hdr->channel_id),
 		.instance =
 			ctf_instance(w->hdr->channel_id, w->hdr->domain_id, w->hdr->kind, w->ring),
 		.cpu = solo ? CTF_NO_CPU : w->ring,
-		.seq = w->seq++,
 		.view = view};
 	struct ctf_frame f;
-	int err = open_ring(w);
+	int err;
 
+	if (w->views++ < w->stale) {
+		w->cut++;
+		return 0;
+	}
+	p.seq = w->seq++;
+	err = open_ring(w);
 	if (err < 0)
 		return err;
+	view->len = check_whole(w->check, p.stream, whole);
+	w->cut += view->len < whole->len; /* how many events that were, nobody knows */
+	view->lost[CAIRN_LOST_CORRUPT] += w->cut;
+	view->lost_total += w->cut;
 	ctf_frame_events(w->hdr->trace_uuid, &p, &f);
 	err = write_all(w->fd, f.head, f.head_len);
 	if (err == 0)
@@ -82,14 +96,29 @@ static int write_view(void *arg, const struct ring_view *view)
 	return 0;
 }
 
+/* Blocks that are later than the one after them were written while the core file was. */
+static int find_stale(void *arg, const struct ring_view *view)
+{
+	struct writer *w = arg;
+
+	if (view->begin_ts < w->begin_ts)
+		w->stale = w->views;
+	w->begin_ts = view->begin_ts;
+	w->views++;
+	return 0;
+}
+
 static int write_ring(struct writer *w, struct ringset *s)
 {
 	struct ring_view view;
 	int err;
 
-	w->seq = 0;
+	w->seq = w->cut = w->begin_ts = 0;
+	w->views = w->stale = 0;
 	memset(w->lost, 0, sizeof(w->lost));
 	if (w->hdr->mode == CAIRN_MODE_OVERWRITE) {
+		(void)ring_snapshot(s, w->ring, find_stale, w); /* the next call says the same */
+		w->views = 0;
 		err = ring_snapshot(s, w->ring, write_view, w);
 	} else { /* losses alone make a packet too */
 		err = ring_take(s, w->ring, &view);
@@ -143,6 +172,7 @@ static int write_metadata(struct writer *w, const struct finds *f, const uint8_t
 	w->fd = create_at(w, "metadata");
 	if (w->fd < 0)
 		return w->fd;
+	w->check = check_new(best, best_len);
 	err = write_all(w->fd, best, best_len);
 	(void)close(take_fd(&w->fd)); /* as above */
 	return err < 0 ? error_set(w->e, err, "cannot write metadata: %s", strerror(-err)) : 0;
@@ -190,6 +220,8 @@ static int write_trace(struct writer *w, struct finds *f, size_t first, const ch
 			err = write_set(w, f->items[i].set);
 	}
 	(void)close(take_fd(&w->dir)); /* read only */
+	check_free(w->check);
+	w->check = NULL;
 	w->report->traces++;
 	return err;
 }

@@ -213,6 +213,42 @@ TEST(flight_recorder_file)
 	remove_folder(dir);
 }
 
+/* What the core file of a host may hold: programs wrote on while it was made. */
+TEST(half_overwritten_blocks_are_cut)
+{
+	char *dir = make_folder(), out[64], command[256];
+	const char *name = NULL;
+	struct recover_report r;
+	struct error e = {{0}};
+	uint8_t other[16];
+	struct dirent *de;
+	struct stat st;
+	DIR *d;
+	int fd;
+
+	write_files(dir, CAIRN_MODE_OVERWRITE, OVERWRITTEN, true);
+	d = opendir(dir);
+	while (!name && (de = readdir(d)) != NULL)
+		name = strstr(de->d_name, ".ring") ? de->d_name : NULL;
+	CHECK(name);
+	fd = openat(dirfd(d), name, O_RDWR | O_CLOEXEC);
+	CHECK_INT(fstat(fd, &st), 0);
+	memset(other, 0xfe, sizeof(other)); /* of ring 1, which is the last: two blocks */
+	for (int block = 2; block < 4; block++)
+		CHECK_INT(pwrite(fd, other, sizeof(other),
+				  st.st_size - block * (CAIRN_RING_MIN / CAIRN_RING_BLOCKS) + 2000),
+			sizeof(other));
+	close(fd);
+	closedir(d);
+	(void)snprintf(out, sizeof(out), "%s/out", dir); /* fits */
+	CHECK_INT(recover_path(dir, out, &r, &e), 0);
+	CHECK_INT(r.lost[CAIRN_LOST_CORRUPT], 2);
+	(void)snprintf(command, sizeof(command), "babeltrace2 '%s' >'%s.all' 2>&1", out, out);
+	if (have("babeltrace2"))
+		CHECK_INT(system(command), 0);
+	remove_folder(dir);
+}
+
 TEST(without_metadata_it_says_so)
 {
 	char *dir = make_folder(), out[64];
