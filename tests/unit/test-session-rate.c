@@ -30,7 +30,7 @@ static int64_t error_ns(const struct sky *s, const struct clock_line *l)
 {
 	int64_t cycles = (int64_t)(rate_at(&l->rate, s->raw_ns) - cycles_at(s, s->raw_ns));
 
-	return cycles * 1000000000 / (int64_t)HZ;
+	return (int64_t)((__int128)cycles * 1000000000 / (int64_t)HZ);
 }
 
 static void begin(struct sky *s, struct clock_line *l)
