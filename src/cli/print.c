@@ -227,6 +227,7 @@ static int print(struct printing *p, const struct command *c)
 	if (p->reading.follow || strcmp(p->reading.paths.items[0], "-") == 0)
 		(void)sigaction(SIGINT, &sa, NULL); /* cannot fail: a known signal */
 	got = loop(p, c);
+	view_finish(&p->view);
 	(void)out_flush(&p->out); /* looked at next */
 	if (p->out.err == -EPIPE)
 		return CLI_OK; /* the reader has seen enough */

@@ -510,6 +510,8 @@ int view_event(struct view *v, const struct cairn_event *ev)
 		v->start_ns = ev->time_ns;
 		v->started = true;
 	}
+	if (v->holding && view_kernel_join(v, c, ev))
+		return 0;
 	if (c->kernel) {
 		view_kernel_line(v, c, ev);
 		return 0;

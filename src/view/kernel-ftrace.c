@@ -1,4 +1,5 @@
-/* ftrace's own events as trace-cmd report prints them: stacks, and function graphs. */
+/* ftrace's own events as trace-cmd report prints them: stacks, and function graphs. A call that calls
+ * nothing is one line, of its entry and the return behind it. */
 #include "view/kernel-text-impl.h"
 
 enum { INDENT = 2 };
@@ -83,8 +84,8 @@ static void duration(struct kernel_text *k, uint64_t ns)
 		2);
 	n = snprintf(text, sizeof(text), "%llu", (unsigned long long)(ns / 1000));
 	if (n < 7)
-		n += snprintf(text + n, (size_t)MIN(5, 8 - n), ".%03llu",
-			(unsigned long long)(ns % 1000));
+		(void)snprintf(text + n, sizeof(text) - (size_t)n, ".%03llu",
+			(unsigned long long)(ns % 1000)); /* fits */
 	n = (int)strlen(text);
 	kline_put(k, text, (size_t)n);
 	kline_put(k, " us ", 4);
@@ -105,6 +106,45 @@ static void graph_exit(
 	kline_put(k, "}", 1);
 }
 
+enum kernel_graph kernel_text_graph(const struct kernel_text_event *e)
+{
+	return e->by_hand == graph_entry   ? KERNEL_GRAPH_ENTRY
+		: e->by_hand == graph_exit ? KERNEL_GRAPH_EXIT
+					   : KERNEL_GRAPH_NONE;
+}
+
+static bool is_whole(const struct kernel_text *k, const struct kernel_record *r)
+{
+	const uint32_t *at = r->event->offsets;
+
+	if (r->n < 8 || r->event->by_hand == graph_entry)
+		return r->n >= 8 && at[0] + k->o.long_size <= r->n && at[1] + 4 <= r->n;
+	return at[0] + 8 <= r->n && at[1] + 8 <= r->n && at[3] + k->o.long_size <= r->n;
+}
+
+const char *kernel_text_leaf(struct kernel_text *k, const struct kernel_record *entry,
+	const struct kernel_record *exit, size_t *ret_n)
+{
+	const uint32_t *in = entry->event->offsets, *out = exit->event->offsets;
+	uint64_t func;
+
+	if (entry->event->by_hand != graph_entry || exit->event->by_hand != graph_exit ||
+		!is_whole(k, entry) || !is_whole(k, exit) ||
+		memcmp(entry->data + 4, exit->data + 4, 4) != 0) /* common_pid */
+		return NULL;
+	func = kernel_load(k, entry->data + in[0], k->o.long_size);
+	if (func != kernel_load(k, exit->data + out[3], k->o.long_size))
+		return NULL;
+	k->p = k->line;
+	duration(
+		k, kernel_load(k, exit->data + out[1], 8) - kernel_load(k, exit->data + out[0], 8));
+	indent(k, kernel_load(k, entry->data + in[1], 4));
+	put_function(k, func, "");
+	kline_put(k, "();", 3);
+	*ret_n = (size_t)(k->p - k->line);
+	return k->line;
+}
+
 void kernel_ftrace_take(struct kernel_text *k, struct kernel_text_event *e)
 {
 	const struct tep_event *t = e->tep;
@@ -118,7 +158,9 @@ void kernel_ftrace_take(struct kernel_text *k, struct kernel_text_event *e)
 		offset_of(t, "func", long_size, &e->offsets[0]) &&
 		offset_of(t, "depth", 4, &e->offsets[1]))
 		e->by_hand = graph_entry;
-	if (strcmp(t->name, "funcgraph_exit") == 0 && offset_of(t, "calltime", 8, &e->offsets[0]) &&
+	if (strcmp(t->name, "funcgraph_exit") == 0 &&
+		offset_of(t, "func", long_size, &e->offsets[3]) &&
+		offset_of(t, "calltime", 8, &e->offsets[0]) &&
 		offset_of(t, "rettime", 8, &e->offsets[1]) &&
 		offset_of(t, "depth", 4, &e->offsets[2]))
 		e->by_hand = graph_exit;

@@ -16,6 +16,9 @@ struct view_kernel { /* what is known of one file */
 	struct view_kernel *next;
 	uint32_t names_version; /* that prefixes were made with */
 	int buffer_width; /* of the longest name of an instance; 0: there is none */
+	struct buf held; /* owned: a record whose line has only its front yet */
+	struct kernel_text_event *held_event;
+	int held_cpu;
 	bool named; /* the buffer's name stands before the loss already: as trace-cmd has it */
 };
 
@@ -67,6 +70,7 @@ void view_kernels_free(struct view_kernel *k)
 		struct view_kernel *next = k->next;
 
 		kernel_text_free(k->text);
+		buf_done(&k->held);
 		free(k);
 		k = next;
 	}
@@ -198,6 +202,60 @@ static void put_record(struct view *v, const struct view_class *c, const struct 
 	out_bytes(v->out, text, len);
 }
 
+/* The entry of a function: what follows says how it is shown. */
+static void hold(struct view *v, const struct view_class *c, const struct cairn_event *ev)
+{
+	struct view_kernel *k = c->kernel;
+	const uint8_t *record;
+	size_t n;
+
+	record = dat_record(ev, &n);
+	buf_clear(&k->held);
+	buf_add(&k->held, record, n);
+	k->held_event = c->kernel_event;
+	k->held_cpu = ev->cpu;
+	v->holding = k;
+	if (k->held.err)
+		view_finish(v);
+}
+
+void view_finish(struct view *v)
+{
+	struct view_kernel *k = v->holding;
+	const char *text;
+	size_t len;
+
+	if (!k)
+		return;
+	v->holding = NULL;
+	text = kernel_text_put(k->text, k->held_event, k->held.data ? k->held.data : "",
+		k->held.len, k->held_cpu, &len);
+	out_bytes(v->out, text, len);
+	out_char(v->out, '\n');
+}
+
+bool view_kernel_join(struct view *v, const struct view_class *c, const struct cairn_event *ev)
+{
+	struct view_kernel *k = v->holding;
+	struct kernel_record entry = {k->held_event, (const uint8_t *)k->held.data, k->held.len};
+	struct kernel_record exit = {.event = c->kernel == k ? c->kernel_event : NULL};
+	const char *text = NULL;
+	size_t len;
+
+	if (exit.event) {
+		exit.data = dat_record(ev, &exit.n);
+		text = kernel_text_leaf(k->text, &entry, &exit, &len);
+	}
+	if (!text) {
+		view_finish(v);
+		return false;
+	}
+	v->holding = NULL;
+	out_bytes(v->out, text, len);
+	out_char(v->out, '\n');
+	return true;
+}
+
 void view_kernel_line(struct view *v, const struct view_class *c, const struct cairn_event *ev)
 {
 	struct out *o = v->out;
@@ -224,6 +282,10 @@ void view_kernel_line(struct view *v, const struct view_class *c, const struct c
 		out_bytes(o, c->name.text, c->name.len);
 		out_char(o, ' ');
 	}
+	if (c->kernel_event && kernel_text_graph(c->kernel_event) == KERNEL_GRAPH_ENTRY) {
+		hold(v, c, ev);
+		return;
+	}
 	put_record(v, c, ev);
 	out_str(o, ev->flags & CAIRN_EVENT_LATE ? " (late)\n" : "\n");
 }
@@ -243,6 +305,7 @@ void view_loss(struct view *v, const struct cairn_loss *loss)
 
 	if (!k)
 		return;
+	view_finish(v);
 	put_buffer(v->out, k, loss->stream);
 	k->named = true;
 	out_printf(v->out, "CPU:%d ", (int)loss->stream->cpu);

@@ -46,6 +46,19 @@ struct kernel_text_event *kernel_text_event(
  * until the next call. */
 const char *kernel_text_put(struct kernel_text *k, struct kernel_text_event *e, const void *record,
 	size_t n, int cpu, size_t *ret_n);
+/* Function graphs in the style of trace-cmd report. */
+enum kernel_graph { KERNEL_GRAPH_NONE, KERNEL_GRAPH_ENTRY, KERNEL_GRAPH_EXIT };
+enum kernel_graph kernel_text_graph(const struct kernel_text_event *e);
+struct kernel_record {
+	const struct kernel_text_event *event;
+	const uint8_t *data;
+	size_t n;
+};
+/* An entry and the record behind it as one, as kernel_text_put(), if that is the return of the same call;
+ * else NULL. */
+const char *kernel_text_leaf(struct kernel_text *k, const struct kernel_record *entry,
+	const struct kernel_record *exit, size_t *ret_n);
+
 /* Whether an event is printed without libtraceevent. */
 bool kernel_text_has_plan(const struct kernel_text_event *e);
 /* Whether libtraceevent cannot be asked about the last record: it would read beyond it, or divide by

@@ -38,6 +38,8 @@ const struct view_class *view_class_of(struct view *v, const struct cairn_event_
 int view_kernel_class(struct view *v, const struct cairn_event_class *cls, struct view_class *c);
 void view_kernel_line(struct view *v, const struct view_class *c, const struct cairn_event *ev);
 void view_kernels_free(struct view_kernel *k);
+/* The line that v->holding has begun: ends it. True if this event is in it, and has none of its own. */
+bool view_kernel_join(struct view *v, const struct view_class *c, const struct cairn_event *ev);
 /* kernel-ctf.c: fills c->ctf_kernel if the class is of a kernel trace of ours; its lines (false: it is to
  * be shown as any event); 0 or -ENOMEM. */
 int view_ctf_class(struct view *v, const struct cairn_event_class *cls, struct view_class *c);

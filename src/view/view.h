@@ -76,6 +76,7 @@ struct view {
 	enum view_time time;
 	struct out *out; /* borrowed */
 	struct view_kernel *kernels; /* owned: of each trace.dat (kernel-line.c) */
+	struct view_kernel *holding; /* one of them that has begun a line; NULL */
 	struct view_ctf_kernel
 		*ctf_kernels; /* owned: of each kernel trace of ours (kernel-ctf.c) */
 	struct view_class **classes; /* owned; by index of the class */
@@ -103,6 +104,8 @@ int view_event(struct view *v, const struct cairn_event *ev);
  * otherwise nothing. */
 void view_report_head(struct view *v, const struct cairn_trace *trace);
 void view_loss(struct view *v, const struct cairn_loss *loss);
+/* Ends a line that waits for the event behind it; to be called behind the last event. */
+void view_finish(struct view *v);
 bool view_is_trace_dat(const struct cairn_trace *trace);
 /* Begin of the trace, for VIEW_TIME_START, if not the first event's time. */
 void view_set_start(struct view *v, int64_t start_ns);

@@ -27,6 +27,23 @@ ID: 5
 
 print fmt: "%ps: %s", (void *)REC->ip, REC->buf
 '''),
+        ('ftrace', f'''name: funcgraph_entry
+ID: 11
+{COMMON}	field:unsigned long func;	offset:8;	size:{size};	signed:0;
+	field:int depth;	offset:{8 + size};	size:4;	signed:1;
+
+print fmt: "--> %ps (%d)", (void *)REC->func, REC->depth
+'''),
+        ('ftrace', f'''name: funcgraph_exit
+ID: 10
+{COMMON}	field:unsigned long func;	offset:8;	size:{size};	signed:0;
+	field:unsigned long long calltime;	offset:{8 + size};	size:8;	signed:0;
+	field:unsigned long long rettime;	offset:{16 + size};	size:8;	signed:0;
+	field:unsigned int overrun;	offset:{24 + size};	size:4;	signed:0;
+	field:int depth;	offset:{28 + size};	size:4;	signed:1;
+
+print fmt: "<-- %ps (%d) (start: %llx  end: %llx) over: %d", (void *)REC->func, REC->depth, REC->calltime, REC->rettime, REC->depth
+'''),
         ('sched', f'''name: sched_switch
 ID: 300
 {COMMON}	field:char prev_comm[16];	offset:8;	size:16;	signed:0;
@@ -133,6 +150,12 @@ class Kind:
                  self.pack('I', len(name) << 16 | 40) + self.pack('I', len(data) << 16 | len(name)))
         return fixed + name + data
 
+    def enter(self, pid, func, depth):
+        return self.common(11, pid) + self.long(func) + self.pack('i', depth)
+
+    def leave(self, pid, func, depth, duration):
+        return self.common(10, pid) + self.long(func) + self.pack('QQIi', 5000, 5000 + duration, 0, depth)
+
     def mark(self, pid, ip, text):
         return self.common(5, pid) + self.long(ip) + text + b'\0'
 
@@ -166,6 +189,19 @@ def pages_of(kind, shift=0, name=b'caf\xc3\xa9'):
             k.page_of(t + 9_000_000_000, [k.event(9, k.switch(0, b'swapper/1', 2, 11, b'first'))]),
         ],
     }
+
+
+def graph_of(kind):
+    """{cpu: [page]}: a function graph on two CPUs, with calls that call nothing, cut ones and long ones."""
+    k, t = kind, 1_000_000_000_000
+    a, b, c = 0xc0001010, 0xc0001800, 0xc0002004
+    one = [k.enter(11, a, 0), k.enter(11, b, 1), k.leave(11, b, 1, 999), k.enter(11, c, 1), k.enter(11, b, 2),
+           k.leave(11, b, 2, 12345), k.leave(11, c, 1, 234567), k.enter(11, 0xd0000000, 1),
+           k.leave(11, 0xd0000000, 1, 1_234_567), k.leave(11, a, 0, 2_345_678_901), k.enter(11, c, 0)]
+    two = [k.leave(1001, a, 3, 17), k.enter(1001, b, 2), k.leave(1001, c, 2, 123_456_789),
+           k.switch(1001, b'worker/1:1', 0, 0, b'swapper/1'), k.enter(1001, b, 0), k.leave(12, b, 0, 5)]
+    return {0: [k.page_of(t, [k.event(1000, e) for e in one])],
+            1: [k.page_of(t + 4500, [k.event(7, e) for e in two])]}
 
 
 CMDLINES = b'11 first\n1001 worker/1:1\n'
@@ -310,6 +346,8 @@ def files():
         'made-v7-latency': version7(little, pages, latency=LATENCY),
         'made-v7-latency-zlib': version7(little, pages, 'zlib', latency=LATENCY),
         'made-v7-offset': version7(little, pages, options=[(7, b'-5000000\0'), (1, b'0x3e8\0')]),
+        'made-v7-graph': version7(little, graph_of(little)),
+        'made-v6-graph-be32': version6(big32, graph_of(big32)),
         'made-v7-tsc': version7(little, pages, clock='x86-tsc', options=[(4, b'local [x86-tsc]\0')]),
         'made-v7-tsc2nsec': version7(little, pages, clock='tsc2nsec',
                                      options=[(14, little.pack('IIQ', 3 << 20, 22, 0))]),
