@@ -152,6 +152,12 @@ struct cairn_kernel_rule {
 	const char *filter; /* in the kernel's grammar, applied by it; NULL: none */
 };
 
+/* A probe: an event made for the session, and gone with it. */
+struct cairn_kernel_probe {
+	const char *kind; /* "kprobe", "kretprobe", "uprobe", "eprobe", "fprobe", "tprobe" */
+	const char *text; /* by names, or in the kernel's grammar; see cairn-probes(7) */
+};
+
 struct cairn_kernel_config {
 	const struct cairn_kernel_rule *rules;
 	size_t nrules;
@@ -161,6 +167,8 @@ struct cairn_kernel_config {
 	uint64_t buffer_bytes; /* of each CPU's buffer in the kernel; 0: 2 MiB */
 	int buffer_adapts; /* != 0: it grows when it is too small */
 	unsigned stacks; /* CAIRN_STACK_*: with each event the stack that led to it */
+	const struct cairn_kernel_probe *probes;
+	size_t nprobes;
 };
 
 #define CAIRN_STACK_KERNEL 1u

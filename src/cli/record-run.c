@@ -7,6 +7,7 @@
 #include "cli/progress.h"
 #include "cli/reach.h"
 #include "cli/record.h"
+#include "kernel/dynevent.h"
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -106,6 +107,32 @@ static struct cairn_kernel_rule *kernel_rules(struct record *r, size_t *ret_n)
 	return rules;
 }
 
+/* If the session did not start because of a probe's text, says which and where, with a caret. */
+static bool refused_probe(const struct record *r)
+{
+	struct dynevent_world *w = r->nprobes ? dynevent_world_new(NULL, karch_native()) : NULL;
+	AUTO(buf) struct buf text = {0};
+	bool refused = false;
+
+	for (size_t i = 0; w && i < r->nprobes && !refused; i++) {
+		AUTO(dynevent) struct dynevent d = {0};
+		struct dynevent_fault fault;
+		int kind = DYNEVENT_KPROBE;
+
+		while (strcmp(dynevent_kind_name((enum dynevent_kind)kind), r->probes[i].kind) != 0)
+			kind++;
+		refused = dynevent_parse(w, (enum dynevent_kind)kind, "probes", r->probes[i].text,
+				  &d, &fault) < 0;
+		if (refused)
+			dynevent_print_fault(&text, r->probes[i].text, &fault);
+		if (refused)
+			(void)fprintf(
+				stderr, "cairn record: --%s: %s", r->probes[i].kind, text.data);
+	}
+	dynevent_world_free(w);
+	return refused;
+}
+
 static int create_session(struct running *x)
 {
 	struct record *r = x->r;
@@ -120,7 +147,9 @@ static int create_session(struct running *x)
 		.npids = child ? 1 : r->what.npids,
 		.buffer_bytes = r->kernel_buffer,
 		.buffer_adapts = r->kernel_adapts,
-		.stacks = r->stacks};
+		.stacks = r->stacks,
+		.probes = r->probes,
+		.nprobes = r->nprobes};
 	bool memory = r->what.channel.mode == CAIRN_CHANNEL_OVERWRITE;
 	int nrules = recording_rules(&r->what, true), got;
 	struct cairn_session_config cfg = {.size = sizeof(cfg),
@@ -133,7 +162,7 @@ static int create_session(struct running *x)
 		.nrules = (size_t)MAX(nrules, 0),
 		.ctf_version = r->what.ctf_version,
 		.command = r->command.len ? r->command.data : NULL,
-		.kernel = nkernel ? &kernel : NULL};
+		.kernel = nkernel || r->nprobes ? &kernel : NULL};
 	struct cairn_report report = {0};
 
 	if (nrules < 0 || (nkernel && !rules))
@@ -142,7 +171,7 @@ static int create_session(struct running *x)
 	if (got < 0)
 		return fail_by(r->c, got, &err);
 	if (cairn_session_start(x->ctl, SESSION, r->what.timeout_ms, &report, &err) < 0)
-		return fail(r->c, &err);
+		return refused_probe(r) ? CLI_FAIL : fail(r->c, &err);
 	report_say(r->c, &report, "be traced");
 	return CLI_OK;
 }

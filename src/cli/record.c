@@ -16,6 +16,12 @@ enum {
 	OPT_R_KERNEL_FILTER,
 	OPT_R_KERNEL_BUFFER,
 	OPT_R_STACK,
+	OPT_R_KPROBE, /* in the order of probe_kinds */
+	OPT_R_KRETPROBE,
+	OPT_R_FPROBE,
+	OPT_R_TPROBE,
+	OPT_R_EPROBE,
+	OPT_R_UPROBE,
 	OPT_R_KERNEL = 'k',
 	OPT_R_QUIET = 'q'
 };
@@ -49,6 +55,15 @@ static const struct option_def options[] = {
 		"of each CPU in the kernel; default 2M; auto:\nit grows when it is too small"},
 	{OPT_R_STACK, 0, "stack", "WHAT",
 		"with each kernel event the stack that led to it:\nkernel, user or both"},
+	{OPT_R_KPROBE, 0, "kprobe", "TEXT",
+		"make an event of a kernel function, by names:\n'ip_rcv_core skb dev=skb->dev->name';\nsee cairn-probes(7)"},
+	{OPT_R_KRETPROBE, 0, "kretprobe", "TEXT", "of its return: 'vfs_read $retval count'"},
+	{OPT_R_FPROBE, 0, "fprobe", "TEXT", "of a function by ftrace: 'vfs_read file->f_pos'"},
+	{OPT_R_TPROBE, 0, "tprobe", "TEXT", "of a tracepoint: 'sched_switch prev->comm'"},
+	{OPT_R_EPROBE, 0, "eprobe", "TEXT",
+		"of another event:\n'syscalls/sys_enter_openat file=$filename:ustring'"},
+	{OPT_R_UPROBE, 0, "uprobe", "TEXT",
+		"of a user function:\n'/usr/lib/libc.so.6:malloc size=$arg1'"},
 	{OPT_R_QUIET, 'q', "quiet", NULL, "no progress and no summary"},
 	{0},
 };
@@ -99,8 +114,31 @@ static int with(struct record *r, const struct command *c, const char *list)
 	return r->preload.err ? fail_text(c, NULL, "out of memory") : CLI_OK;
 }
 
+/* In the order of their options. */
+static const char *const probe_kinds[] = {
+	"kprobe", "kretprobe", "fprobe", "tprobe", "eprobe", "uprobe"};
+
+static int add_probe(struct record *r, const struct command *c, int id, const char *value)
+{
+	struct cairn_kernel_probe *p = VEC_ADD(r->probes, r->nprobes, r->cprobes);
+
+	if (!p)
+		return fail_text(c, NULL, "out of memory");
+	p->kind = probe_kinds[id - OPT_R_KPROBE];
+	p->text = value;
+	return CLI_OK;
+}
+
+/* Is anything of the kernel wanted? */
+static bool wants_kernel(const struct record *r)
+{
+	return r->kernel.len || r->kernel_filters.len || r->nprobes;
+}
+
 static int option(struct record *r, const struct command *c, int id, const char *value)
 {
+	if (id >= OPT_R_KPROBE && id <= OPT_R_UPROBE)
+		return add_probe(r, c, id, value);
 	switch (id) {
 	case OPT_R_WITH: return with(r, c, value);
 	case OPT_R_ALL: r->all = true; return CLI_OK;
@@ -139,8 +177,8 @@ static int option(struct record *r, const struct command *c, int id, const char 
 /* Who is recorded: exactly one of a command, -p, --all. */
 static int check(struct record *r, const struct command *c)
 {
-	int ways = (r->argv != NULL) + (r->what.npids > 0) +
-		(r->all && !(r->argv && (r->kernel.len || r->kernel_filters.len)));
+	int ways =
+		(r->argv != NULL) + (r->what.npids > 0) + (r->all && !(r->argv && wants_kernel(r)));
 
 	if (ways == 0)
 		return usage_error(c, "nothing to record: give -- COMMAND, -p PID or --all");
@@ -157,7 +195,7 @@ static int check(struct record *r, const struct command *c)
 		if (!strstr(r->kernel_filters.items[i], ": "))
 			return usage_error(c, "--kernel-filter '%s': expected 'EVENT: FILTER'",
 				r->kernel_filters.items[i]);
-	if (r->stream && (r->kernel.len || r->kernel_filters.len))
+	if (r->stream && wants_kernel(r))
 		return usage_error(c,
 			"-k writes a second trace beside the programs' own: name a directory with "
 			"-o, one stream cannot hold both");
@@ -165,8 +203,7 @@ static int check(struct record *r, const struct command *c)
 		return usage_error(c,
 			"--mode overwrite keeps events in memory until the end; "
 			"it cannot be streamed by -o -");
-	if (r->what.channel.mode == CAIRN_CHANNEL_OVERWRITE &&
-		(r->kernel.len || r->kernel_filters.len))
+	if (r->what.channel.mode == CAIRN_CHANNEL_OVERWRITE && wants_kernel(r))
 		return usage_error(c, "-k and --mode overwrite do not go together");
 	if (r->stream && isatty(STDOUT_FILENO))
 		return fail_text(c, "cairn record -o - ... | cairn print -",
@@ -235,6 +272,7 @@ static int run(const struct command *c, int argc, char **argv)
 	buf_done(&r.command);
 	auto_strings(&r.kernel);
 	auto_strings(&r.kernel_filters);
+	free(r.probes);
 	auto_recording(&r.what);
 	return ret;
 }

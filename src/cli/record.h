@@ -13,6 +13,9 @@ struct record {
 	uint64_t duration_ns; /* 0: no limit */
 	const char *ring_dir;
 	struct strings kernel, kernel_filters; /* -k, --kernel-filter */
+	struct cairn_kernel_probe
+		*probes; /* owned vector; --kprobe and its like; texts are argv's */
+	size_t nprobes, cprobes;
 	uint64_t kernel_buffer; /* bytes; 0: the default */
 	bool kernel_adapts;
 	unsigned stacks; /* CAIRN_STACK_* */

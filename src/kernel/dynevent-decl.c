@@ -92,7 +92,7 @@ static int event_name(struct parse *p, struct span s, const char *group)
 			p, s.at, s.len, "an event's name has %d letters at most", EVENT_NAME_MAX);
 	if (!is_identifier(p->text + s.at, s.len, false))
 		return refuse(p, s.at, s.len, "an event's name is made of letters, digits and _");
-	p->d->group = group;
+	p->d->group = p->d->shown_group = group;
 	p->d->event = span_dup(p, s);
 	p->d->place = p->d->event;
 	if (!p->d->event)

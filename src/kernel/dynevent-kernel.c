@@ -1,5 +1,5 @@
 /* Dynamic events: giving definitions to the kernel, taking events away. They are global in tracefs,
- * whatever instance records them: so each is in a group that says whose it is. */
+ * whatever instance records them: so each is in a group that says whose it is. See dynevent.h. */
 #include "kernel/dynevent-impl.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -7,35 +7,25 @@
 
 #define FILE_NAME "dynamic_events"
 
-int dynevent_create(struct dynevent_world *w, const struct dynevent *d, struct error *e)
+int dynevent_create(struct tracefs *top, const struct dynevent *d, struct error *e)
 {
-	struct tracefs *t = world_tracefs(w, e);
 	AUTO(buf) struct buf line = {0};
 
-	if (!t)
-		return -EACCES;
 	buf_printf(&line, "%s\n", d->definition);
 	return line.err ? error_set(e, -ENOMEM, "out of memory")
-			: tracefs_append(t, FILE_NAME, line.data, e);
+			: tracefs_append(top, FILE_NAME, line.data, e);
 }
 
-static int remove_event(struct tracefs *t, const char *group, const char *event, struct error *e)
+int dynevent_remove(struct tracefs *top, const char *group, const char *event, struct error *e)
 {
 	AUTO(buf) struct buf line = {0};
 
 	buf_printf(&line, "-:%s/%s\n", group, event);
 	return line.err ? error_set(e, -ENOMEM, "out of memory")
-			: tracefs_append(t, FILE_NAME, line.data, e);
+			: tracefs_append(top, FILE_NAME, line.data, e);
 }
 
-int dynevent_remove(struct dynevent_world *w, const char *group, const char *event, struct error *e)
-{
-	struct tracefs *t = world_tracefs(w, e);
-
-	return t ? remove_event(t, group, event, e) : -EACCES;
-}
-
-/* A line of dynamic_events: "p:GROUP/EVENT ...". */
+/* A line of dynamic_events, "p:GROUP/EVENT ...", is cut up. */
 static bool read_line(char *line, char **ret_group, char **ret_event)
 {
 	char *colon = line + strcspn(line, ": "), *slash;
@@ -52,24 +42,23 @@ static bool read_line(char *line, char **ret_group, char **ret_event)
 	return true;
 }
 
-int dynevent_remove_group(struct dynevent_world *w, const char *group, struct error *e)
+/* Removes the events whose groups are chosen. The first error is e's; the others go all the same. */
+static int remove_chosen(struct tracefs *top, bool (*chosen)(const char *group, const void *data),
+	const void *data, struct error *e)
 {
-	struct tracefs *t = world_tracefs(w, e);
 	AUTO(buf) struct buf all = {0};
-	int r, removed = 0, first = 0;
+	int r = tracefs_read(top, FILE_NAME, &all, e), removed = 0, first = 0;
+	char *save;
 
-	if (!t)
-		return -EACCES;
-	r = tracefs_read(t, FILE_NAME, &all, e);
-	if (r)
+	if (r || !all.data)
 		return r;
-	for (char *save, *line = strtok_r(all.data, "\n", &save); line;
+	for (char *line = strtok_r(all.data, "\n", &save); line;
 		line = strtok_r(NULL, "\n", &save)) {
-		char *g, *event;
+		char *group, *event;
 
-		if (!read_line(line, &g, &event) || strcmp(g, group) != 0)
+		if (!read_line(line, &group, &event) || !chosen(group, data))
 			continue;
-		r = remove_event(t, g, event, first ? NULL : e);
+		r = dynevent_remove(top, group, event, first ? NULL : e);
 		if (r == 0)
 			removed++;
 		else if (r != -ENOENT && !first) /* several probes of one event go together */
@@ -78,28 +67,36 @@ int dynevent_remove_group(struct dynevent_world *w, const char *group, struct er
 	return first ? first : removed;
 }
 
-int dynevent_each_group(struct dynevent_world *w, void (*each)(const char *group, void *data),
-	void *data, struct error *e)
+static bool is_group(const char *group, const void *data)
 {
-	struct tracefs *t = world_tracefs(w, e);
-	AUTO(buf) struct buf all = {0};
-	struct map seen = {0};
-	int r;
+	return strcmp(group, data) == 0;
+}
 
-	if (!t)
-		return -EACCES;
-	r = tracefs_read(t, FILE_NAME, &all, e);
-	for (char *save, *line = r || !all.data ? NULL : strtok_r(all.data, "\n", &save); line;
-		line = strtok_r(NULL, "\n", &save)) {
-		char *group, *event;
+int dynevent_remove_group(struct tracefs *top, const char *group, struct error *e)
+{
+	return remove_chosen(top, is_group, group, e);
+}
 
-		if (!read_line(line, &group, &event) || map_get(&seen, group, strlen(group)))
-			continue;
-		r = map_put(&seen, group, strlen(group), group);
-		if (r)
-			break;
-		each(group, data);
+/* ---- groups of instances ---- */
+
+void dynevent_group(const char *instance, char *ret, size_t size)
+{
+	(void)snprintf(ret, size, "%s", instance); /* fits: our own names */
+	for (; *ret; ret++) {
+		if (*ret == '-')
+			*ret = '_';
 	}
-	map_done(&seen);
-	return r;
+}
+
+static bool is_dead(const char *group, const void *data)
+{
+	bool alive;
+
+	(void)data;
+	return tracefs_group_owner(group, &alive) && !alive;
+}
+
+int dynevent_sweep(struct tracefs *top, struct error *e)
+{
+	return tracefs_has(top, FILE_NAME) ? remove_chosen(top, is_dead, NULL, e) : 0;
 }

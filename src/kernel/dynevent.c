@@ -417,10 +417,8 @@ static int parse_probe(struct parse *p)
 
 	if (r)
 		return r;
-	d->group = p->forced_group
-		? arena_strndup(&d->arena, p->forced_group, strlen(p->forced_group))
-		: p->group_asked ? p->group_asked
-				 : kinds[d->kind].group;
+	d->shown_group = p->group_asked ? p->group_asked : kinds[d->kind].group;
+	d->group = p->forced_group ? text_printf(p, "%s", p->forced_group) : d->shown_group;
 	if (p->event_asked)
 		d->event = p->event_asked;
 	if (!d->group || !d->event)

@@ -27,6 +27,7 @@
 
 #include "base/base.h"
 #include "kernel/btf.h"
+#include "kernel/tracefs.h"
 
 enum dynevent_kind {
 	DYNEVENT_ANY, /* the text says it: the kernel's writing only */
@@ -68,6 +69,7 @@ struct dynevent {
 	enum dynevent_kind kind; /* never ANY */
 	bool is_return;
 	const char *group, *event; /* the event's directory in tracefs: events/GROUP/EVENT */
+	const char *shown_group; /* what the group would be, had the caller not said it */
 	const char *place; /* what is probed, as the kernel gets it */
 	const char *definition; /* one line for dynamic_events, without newline */
 	struct dynevent_field *fields;
@@ -99,15 +101,18 @@ int dynevent_parse(struct dynevent_world *w, enum dynevent_kind kind, const char
  */
 void dynevent_print_fault(struct buf *out, const char *text, const struct dynevent_fault *fault);
 
-/* Gives the definition to the kernel, or takes the event away again. What the kernel says when it
- * refuses (error_log) becomes e. -EACCES, -EPERM: without the right to. */
-int dynevent_create(struct dynevent_world *w, const struct dynevent *d, struct error *e);
-int dynevent_remove(
-	struct dynevent_world *w, const char *group, const char *event, struct error *e);
-/* Takes away every dynamic event of the group. The number removed, or an error. */
-int dynevent_remove_group(struct dynevent_world *w, const char *group, struct error *e);
-/* Calls each(group, data) once for every group that has dynamic events: for sweeping. */
-int dynevent_each_group(struct dynevent_world *w, void (*each)(const char *group, void *data),
-	void *data, struct error *e);
+/* ---- in the kernel: `top` is tracefs itself, for dynamic events are not an instance's ---- */
+
+/* The group of the events of an instance of ours: its name with '_' for '-'. */
+void dynevent_group(const char *instance, char *ret, size_t size);
+/* Gives the definition to the kernel. What the kernel says when it refuses (error_log) becomes e. */
+int dynevent_create(struct tracefs *top, const struct dynevent *d, struct error *e);
+/* -EBUSY: it is on in some instance. */
+int dynevent_remove(struct tracefs *top, const char *group, const char *event, struct error *e);
+/* Takes away every dynamic event of the group. The number removed, or the first error. */
+int dynevent_remove_group(struct tracefs *top, const char *group, struct error *e);
+/* Takes away those of instances whose owner is dead; the number, or the first error. Their
+ * instances go first: what is on somewhere stays. */
+int dynevent_sweep(struct tracefs *top, struct error *e);
 
 #endif

@@ -51,9 +51,12 @@ void tracefs_group_name(char ret[TRACEFS_GROUP_MAX])
 bool tracefs_group_owner(const char *group, bool *ret_alive)
 {
 	unsigned long long started;
-	int pid, used = 0;
+	int pid, n, used = 0;
 
-	if (sscanf(group, "cairn_%d_%llu%n", &pid, &started, &used) != 2 || pid <= 0 || group[used])
+	if (sscanf(group, "cairn_%d_%llu_%d%n", &pid, &started, &n, &used) != 3 &&
+		sscanf(group, "cairn_%d_%llu%n", &pid, &started, &used) != 2)
+		return false;
+	if (pid <= 0 || group[used])
 		return false;
 	*ret_alive = start_time(pid) == started && started != 0;
 	return true;

@@ -50,7 +50,8 @@ int tracefs_sweep(struct tracefs *top);
 
 #define TRACEFS_GROUP_MAX 64
 void tracefs_group_name(char ret[TRACEFS_GROUP_MAX]); /* of this process: cairn_PID_STARTTIME */
-/* True if the name is one of ours; *ret_alive: its owner lives. */
+/* True if the name is one of ours, also that of an instance (dynevent_group()); *ret_alive: its owner
+ * lives. */
 bool tracefs_group_owner(const char *group, bool *ret_alive);
 
 /* ---- files, by their path in this directory ---- */

@@ -360,50 +360,6 @@ uint64_t tracer_lost(struct tracer *t)
 
 /* ---- what the dead left ---- */
 
-struct groups {
-	char **names; /* owned, each too */
-	size_t n, cap;
-};
-
-static void note_group(const char *group, void *data)
-{
-	struct groups *g = data;
-	bool alive;
-	char **slot;
-
-	if (!tracefs_group_owner(group, &alive) || alive)
-		return;
-	slot = VEC_ADD(g->names, g->n, g->cap);
-	if (slot)
-		*slot = strdup(group); /* NULL: it is left for the next time */
-}
-
-/* The number of probes removed, or -errno. */
-static int sweep_probes(struct tracefs *top, struct error *e)
-{
-	const struct dynevent_paths paths = {.tracefs = top->path};
-	struct dynevent_world *world = dynevent_world_new(&paths, karch_native());
-	struct groups dead = {0};
-	int removed = 0, err = 0;
-
-	if (!world)
-		return error_set(e, -ENOMEM, "out of memory");
-	if (tracefs_has(top, "dynamic_events"))
-		err = dynevent_each_group(world, note_group, &dead, e);
-	for (size_t i = 0; i < dead.n; i++) {
-		int n = dead.names[i]
-			? dynevent_remove_group(world, dead.names[i], err < 0 ? NULL : e)
-			: 0;
-
-		removed += MAX(n, 0);
-		err = err < 0 ? err : MIN(n, 0);
-		free(dead.names[i]);
-	}
-	free(dead.names);
-	dynevent_world_free(world);
-	return err < 0 ? err : removed;
-}
-
 int kernel_sweep(struct tracefs *top, struct kernel_swept *ret, struct error *e)
 {
 	struct error other;
@@ -411,7 +367,7 @@ int kernel_sweep(struct tracefs *top, struct kernel_swept *ret, struct error *e)
 
 	/* instances first: probes are in use by their events, and settings by their tracers */
 	*ret = (struct kernel_swept){.instances = tracefs_sweep(top)};
-	probes = sweep_probes(top, e);
+	probes = dynevent_sweep(top, e);
 	settings = restore_dead(top, probes < 0 ? &other : e);
 	ret->probes = MAX(probes, 0);
 	ret->settings = MAX(settings, 0);

@@ -2,6 +2,7 @@
 #ifndef CAIRN_SESSION_KERNEL_IMPL_H
 #define CAIRN_SESSION_KERNEL_IMPL_H
 
+#include "kernel/dynevent.h"
 #include "kernel/kctf.h"
 #include "kernel/kstacks.h"
 #include "kernel/texts.h"
@@ -16,6 +17,11 @@ struct krec_rule {
 	char *pattern, *filter; /* owned; filter may be NULL */
 };
 
+struct krec_probe {
+	enum dynevent_kind kind;
+	char *text; /* owned */
+};
+
 struct krec_cpu {
 	int fd; /* trace_pipe_raw; -1: none */
 	struct kctf_stream s;
@@ -27,6 +33,9 @@ struct krec_cpu {
 struct krec {
 	struct krec_rule *rules; /* owned vector */
 	size_t nrules, crules;
+	struct krec_probe *probes; /* owned vector */
+	size_t nprobes, cprobes;
+	bool has_probes; /* the kernel may have events of ours */
 	pid_t *pids; /* owned; none and !all: the session's, or nobody to limit to */
 	size_t npids;
 	bool all, adapt, is_on;
@@ -62,8 +71,15 @@ bool krec_read_cpu(struct session *s, struct krec_cpu *c, bool to_the_end);
 void krec_flush(struct session *s, struct krec_cpu *c, bool final);
 void krec_write_texts(struct session *s);
 void krec_final_losses(struct session *s, struct krec_cpu *c);
-/* One event's format becomes known. */
-int krec_learn(struct krec *k, const char *system, const char *name, struct error *err);
+/* One event's format becomes known; shown: the system that the trace gives it. */
+int krec_learn(
+	struct krec *k, const char *system, const char *name, const char *shown, struct error *err);
+/* Probes (kernel-probes.c): what is asked for; made and switched on; removed, after the instance. */
+int krec_probes_read(struct krec *k, struct json_object *o, struct error *err);
+void krec_probes_to_json(const struct cairn_kernel_config *c, struct json_object *o);
+int krec_probes_start(struct session *s, struct error *err);
+void krec_probes_stop(struct session *s, const char *group);
+void krec_probes_free(struct krec *k);
 /* Stacks with events (kernel-stacks.c): when the instance is set up, when it goes. */
 int krec_stacks_start(struct session *s, struct error *err);
 void krec_stacks_stop(struct krec *k);

@@ -106,7 +106,7 @@ static void listen(
 		return;
 	e->id = parsed->id;
 	kformat_free(parsed);
-	if (krec_learn(k, "task", name, NULL) < 0)
+	if (krec_learn(k, "task", name, "task", NULL) < 0)
 		return;
 	fmt = kctf_format(k->ctf, e->id);
 	c = kformat_field(fmt, comm);

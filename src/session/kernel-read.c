@@ -221,7 +221,8 @@ static bool prints_symbols(const struct kformat *f)
 		strstr(f->print_fmt, "%pF") || strstr(f->print_fmt, "%pf");
 }
 
-int krec_learn(struct krec *k, const char *system, const char *name, struct error *err)
+int krec_learn(
+	struct krec *k, const char *system, const char *name, const char *shown, struct error *err)
 {
 	AUTO(buf) struct buf text = {0};
 	struct kformat *f = NULL;
@@ -230,7 +231,7 @@ int krec_learn(struct krec *k, const char *system, const char *name, struct erro
 	if (r == 0 && !text.data)
 		r = error_set(err, -EPROTO, "the format of %s:%s is empty", system, name);
 	if (r == 0)
-		r = kformat_parse(text.data, text.len, system, sizeof(long), &f, err);
+		r = kformat_parse(text.data, text.len, shown, sizeof(long), &f, err);
 	if (r < 0) {
 		error_where(err, "%s:%s", system, name);
 		return r;
@@ -242,7 +243,7 @@ int krec_learn(struct krec *k, const char *system, const char *name, struct erro
 			*id = f->id;
 	}
 	if (!kctf_format(k->ctf, f->id))
-		ktexts_add(&k->texts, "format", system, name, text.data, text.len);
+		ktexts_add(&k->texts, "format", shown, name, text.data, text.len);
 	return kctf_add(k->ctf, f, err);
 }
 
@@ -256,6 +257,6 @@ void krec_unknown(void *arg, uint32_t id)
 	struct krec *k = arg;
 
 	for (size_t i = 0; i < ARRAY_SIZE(own) && !k->has_ftrace_formats; i++)
-		(void)krec_learn(k, "ftrace", own[i], NULL); /* this kernel may lack it */
+		(void)krec_learn(k, "ftrace", own[i], "ftrace", NULL); /* this kernel may lack it */
 	k->has_ftrace_formats = true;
 }

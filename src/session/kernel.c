@@ -96,6 +96,7 @@ int krec_new(struct session *s, struct json_object *args, struct error *err)
 {
 	struct json_object *o = json_get(args, "kernel", json_type_object);
 	struct krec *k;
+	int r;
 
 	if (!o)
 		return 0;
@@ -125,6 +126,9 @@ int krec_new(struct session *s, struct json_object *args, struct error *err)
 		k->buffer_bytes = KREC_BUFFER_DEFAULT;
 	if (read_rules(k, o) < 0 || read_pids(k, o) < 0)
 		return error_set(err, -ENOMEM, "no memory for a session, or too many -k");
+	r = krec_probes_read(k, o, err);
+	if (r < 0)
+		return r;
 	return open_dir(s, err);
 }
 
@@ -147,6 +151,7 @@ struct json_object *krec_to_json(const struct cairn_kernel_config *c)
 	json_object_object_add(o, "all", json_object_new_int(c->all));
 	json_object_object_add(o, "adapt", json_object_new_int(c->buffer_adapts));
 	json_object_object_add(o, "stacks", json_object_new_int((int)c->stacks));
+	krec_probes_to_json(c, o);
 	json_add_u64(o, "buffer_bytes", c->buffer_bytes);
 	return o;
 }
@@ -215,7 +220,7 @@ static int enable_rule(struct session *s, const struct krec_rule *rule, struct e
 	for (size_t i = 0; i < list.n && r == 0; i++) {
 		const struct tracefs_event *ev = &list.all[i];
 		struct error e = {0};
-		int w = krec_learn(k, ev->system, ev->name, &e);
+		int w = krec_learn(k, ev->system, ev->name, ev->system, &e);
 
 		if (w == 0 && rule->filter)
 			w = tracefs_filter(k->instance, ev->system, ev->name, rule->filter, &e);
@@ -290,6 +295,8 @@ static int set_up(struct session *s, struct error *err)
 	for (size_t i = 0; i < k->nrules && r == 0; i++)
 		r = enable_rule(s, &k->rules[i], err);
 	if (r == 0)
+		r = krec_probes_start(s, err);
+	if (r == 0)
 		r = krec_stacks_start(s, err);
 	return r;
 }
@@ -333,14 +340,18 @@ static void take_down(struct session *s)
 {
 	struct krec *k = s->kernel;
 	struct error err = {0};
+	char group[80] = "";
 
 	for (uint32_t i = 0; i < k->ncpus; i++) {
 		auto_fd(&k->cpus[i].fd); /* epoll forgets it, too */
 		k->cpus[i].fd = -1;
 	}
+	if (k->instance && k->instance->name)
+		dynevent_group(k->instance->name, group, sizeof(group));
 	if (tracefs_instance_remove(k->instance, &err) < 0)
 		host_say(s->host, "%s; `cairn kernel clean` removes it", err.message);
 	k->instance = NULL;
+	krec_probes_stop(s, group);
 	tracefs_free(k->top);
 	k->top = NULL;
 	krec_stacks_stop(k);
@@ -502,6 +513,7 @@ void krec_free(struct session *s)
 		free(k->rules[i].filter);
 	}
 	free(k->rules);
+	krec_probes_free(k);
 	free(k->pids);
 	free(k->cpus);
 	free(k->page);

@@ -19,6 +19,7 @@
 
 struct diff {
 	struct dynevent_world *w;
+	struct tracefs *top; /* owned */
 	int fd; /* dynamic_events */
 	char group[64], exe[256];
 	unsigned long long offset; /* of dynevent_target() in the file */
@@ -44,7 +45,7 @@ static int kernel_takes(struct diff *d, const char *line)
 	if (write(d->fd, b.data, b.len) < 0)
 		r = -errno;
 	else
-		(void)dynevent_remove_group(d->w, d->group, &e);
+		(void)dynevent_remove_group(d->top, d->group, &e);
 	return r;
 }
 
@@ -282,7 +283,8 @@ int main(int argc, char **argv)
 	}
 	(void)snprintf(d.group, sizeof(d.group), "cairn_test_%d", (int)getpid());
 	d.w = dynevent_world_new(NULL, karch_native());
-	if (!d.w || dynevent_target(1, "") != 1 || !find_target(&d))
+	if (tracefs_open(NULL, &d.top, &e) || !d.w || dynevent_target(1, "") != 1 ||
+		!find_target(&d))
 		return 2;
 	for (char *save, *line = strtok_r(file.data, "\n", &save); line;
 		line = strtok_r(NULL, "\n", &save)) {
@@ -291,11 +293,12 @@ int main(int argc, char **argv)
 	}
 	state = argc > 3 ? strtoull(argv[3], NULL, 0) : 88172645463325252ull;
 	at_random(&d, &verbatim, argc > 2 ? (unsigned)atoi(argv[2]) : 0);
-	(void)dynevent_remove_group(d.w, d.group, &e);
+	(void)dynevent_remove_group(d.top, d.group, &e);
 	printf("# %u judged alike, %u of ours taken, %u of kinds that this kernel lacks, %u different\n",
 		d.same, d.taken, d.skipped, d.differ);
 	printf("%s 1 - the kernel judges as we do\n1..1\n", d.differ ? "not ok" : "ok");
 	dynevent_world_free(d.w);
+	tracefs_free(d.top);
 	for (size_t i = 0; i < verbatim.n; i++)
 		free(verbatim.all[i]);
 	free(verbatim.all);

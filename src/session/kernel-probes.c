@@ -1,0 +1,131 @@
+/* The kernel's part of a session: its probes. Each is made in a group called after the session's
+ * instance (whoever finds it later sees whose it was), switched on in that instance alone, and shown
+ * in the trace under the name that was asked for. */
+#include "session/kernel-impl.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PROBES_MAX 512u
+
+static bool find_kind(const char *name, enum dynevent_kind *ret)
+{
+	for (int k = DYNEVENT_KPROBE; k <= DYNEVENT_TPROBE; k++) {
+		if (name && strcmp(dynevent_kind_name((enum dynevent_kind)k), name) == 0) {
+			*ret = (enum dynevent_kind)k;
+			return true;
+		}
+	}
+	return false;
+}
+
+int krec_probes_read(struct krec *k, struct json_object *o, struct error *err)
+{
+	struct json_object *list = json_get(o, "probes", json_type_array);
+	size_t n = list ? json_object_array_length(list) : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *probe = json_object_array_get_idx(list, i);
+		const char *kind = json_str(probe, "kind"), *text = json_str(probe, "text");
+		struct krec_probe *p;
+
+		if (k->nprobes >= PROBES_MAX)
+			return error_set(
+				err, -E2BIG, "a session has %u probes at most", PROBES_MAX);
+		p = VEC_ADD(k->probes, k->nprobes, k->cprobes);
+		if (!p)
+			return error_set(err, -ENOMEM, "no memory for a session");
+		if (!find_kind(kind, &p->kind) || !text)
+			return error_set(
+				err, -EINVAL, "no such kind of probe: %.40s", kind ? kind : "none");
+		p->text = strdup(text);
+		if (!p->text)
+			return error_set(err, -ENOMEM, "no memory for a session");
+	}
+	return 0;
+}
+
+void krec_probes_to_json(const struct cairn_kernel_config *c, struct json_object *o)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; i < c->nprobes; i++) {
+		struct json_object *p = json_object_new_object();
+
+		json_add_str(p, "kind", c->probes[i].kind);
+		json_add_str(p, "text", c->probes[i].text);
+		json_object_array_add(list, p);
+	}
+	json_object_object_add(o, "probes", list);
+}
+
+/* Another probe of the session that is shown under the same name would be taken for this one. */
+static int start_one(struct session *s, struct dynevent_world *w, const struct krec_probe *p,
+	const char *group, struct error *err)
+{
+	struct krec *k = s->kernel;
+	AUTO(dynevent) struct dynevent d = {0};
+	struct dynevent_fault fault;
+	char path[160];
+	int r = dynevent_parse(w, p->kind, group, p->text, &d, &fault);
+
+	if (r < 0) {
+		*err = fault.error;
+		error_where(err, "--%s, column %zu", dynevent_kind_name(p->kind), fault.at + 1);
+		return r;
+	}
+	(void)snprintf(path, sizeof(path), "events/%s/%s", group, d.event);
+	if (tracefs_has(k->top, path)) {
+		(void)error_set(err, -EEXIST, "two probes are called '%s'", d.event);
+		error_where(err, "--%s '%.80s'", dynevent_kind_name(p->kind), p->text);
+		error_hint(err, "give one of them another name: NAME=%.100s", p->text);
+		return -EEXIST;
+	}
+	r = dynevent_create(k->top, &d, err);
+	if (r < 0) {
+		error_where(err, "--%s '%.80s'", dynevent_kind_name(p->kind), p->text);
+		return r;
+	}
+	k->has_probes = true;
+	r = krec_learn(k, group, d.event, d.shown_group, err);
+	if (r == 0)
+		r = tracefs_enable(k->instance, group, d.event, true, err);
+	return r;
+}
+
+int krec_probes_start(struct session *s, struct error *err)
+{
+	struct krec *k = s->kernel;
+	struct dynevent_world *w;
+	char group[80];
+	int r = 0;
+
+	if (!k->nprobes)
+		return 0;
+	w = dynevent_world_new(NULL, karch_native());
+	if (!w)
+		return error_set(err, -ENOMEM, "no memory for probes");
+	dynevent_group(k->instance->name, group, sizeof(group));
+	for (size_t i = 0; i < k->nprobes && r == 0; i++)
+		r = start_one(s, w, &k->probes[i], group, err);
+	dynevent_world_free(w);
+	return r;
+}
+
+void krec_probes_stop(struct session *s, const char *group)
+{
+	struct krec *k = s->kernel;
+	struct error err = {0};
+
+	if (k->has_probes && group[0] && k->top && dynevent_remove_group(k->top, group, &err) < 0)
+		host_say(s->host, "%s; `cairn kernel clean` removes what is left", err.message);
+	k->has_probes = false;
+}
+
+void krec_probes_free(struct krec *k)
+{
+	for (size_t i = 0; i < k->nprobes; i++)
+		free(k->probes[i].text);
+	free(k->probes);
+}
