@@ -173,6 +173,8 @@ static int take_stack(void *arg, struct kctf_stream *to, const struct kpage_even
 
 	memcpy(&pid, ev->data + s->tgid_at, sizeof(pid)); /* kctf: it is as long as its fields */
 	read_frames(s, ev, pid, &f);
+	if (!f.n)
+		return 0; /* a thread of the kernel */
 	for (size_t i = 0; i < f.n && err == 0; i++)
 		if (f.file[i] != KSTACKS_NO_FILE)
 			err = say_file(s, to, f.file[i], ev);

@@ -52,6 +52,7 @@ struct mapping_source {
 	struct record *records; /* owned */
 	size_t nrecords, records_cap;
 	bool lost;
+	uint64_t pruned_ns;
 };
 
 /* ---- time ---- */
@@ -283,6 +284,11 @@ static int on_record(struct mappings *m, const struct perf_event_header *h, uint
 		if (h->size >= sizeof(*h) + 24)
 			return mappings_on_fork(m, (int32_t)words[0], (int32_t)words[1], t_ns);
 		return 0;
+	case PERF_RECORD_EXIT:
+		if (h->size >= sizeof(*h) + 24 && words[0] == words[2])
+			/* its first thread: others that go on have no names 30 s later */
+			mappings_on_exit(m, (int32_t)words[0], t_ns);
+		return 0;
 	case PERF_RECORD_LOST: m->source->lost = true; return 0;
 	default: return 0;
 	}
@@ -306,6 +312,10 @@ int mappings_update(struct mappings *m)
 	for (size_t i = 0; i < s->nrecords && err == 0; i++)
 		err = on_record(
 			m, (const void *)(s->bytes.data + s->records[i].at), s->records[i].t_ns);
+	if (err == 0 && s->now.ns - s->pruned_ns > MAPPINGS_KEEP_NS / 2) {
+		s->pruned_ns = s->now.ns;
+		err = mappings_prune(m, s->now.ns);
+	}
 	if (err == 0 && s->lost) {
 		s->lost = false;
 		mappings_forget(m);

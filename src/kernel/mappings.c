@@ -179,6 +179,69 @@ int mappings_on_fork(struct mappings *m, int32_t pid, int32_t parent, uint64_t t
 		return -ENOMEM;
 	p->born_ns = t_ns;
 	p->parent = process_at(m, parent, t_ns);
+	if (p->parent)
+		p->parent->children++;
+	return 0;
+}
+
+void mappings_on_exit(struct mappings *m, int32_t pid, uint64_t t_ns)
+{
+	struct mapped_process *p = process_at(m, pid, t_ns);
+
+	if (p && !p->died_ns)
+		p->died_ns = t_ns;
+}
+
+static void process_free(struct mapped_process *p)
+{
+	if (p->parent)
+		p->parent->children--;
+	free(p->all);
+	free(p);
+}
+
+/* Takes the dead out of a chain; true if it changed. */
+static bool prune_chain(struct mapped_process **chain, uint64_t before_ns)
+{
+	bool any = false;
+
+	while (*chain) {
+		struct mapped_process *p = *chain;
+
+		if (p->died_ns && p->died_ns < before_ns && !p->children) {
+			*chain = p->older;
+			process_free(p);
+			any = true;
+		} else {
+			chain = &p->older;
+		}
+	}
+	return any;
+}
+
+int mappings_prune(struct mappings *m, uint64_t t_ns)
+{
+	AUTO(free) int32_t *pids = NULL;
+	struct mapped_process *p, *first;
+	const void *key;
+	size_t n = 0, cap = 0, len;
+
+	if (t_ns < MAPPINGS_KEEP_NS)
+		return 0;
+	for (size_t i = 0; map_next(&m->processes, &i, &key, &len);) {
+		if (vec_reserve((void **)&pids, &cap, n + 1, sizeof(*pids)) < 0)
+			return -ENOMEM;
+		memcpy(&pids[n++], key, sizeof(*pids));
+	}
+	for (size_t i = 0; i < n; i++) {
+		p = first = map_get(&m->processes, &pids[i], sizeof(pids[i]));
+		if (!prune_chain(&p, t_ns - MAPPINGS_KEEP_NS) || p == first)
+			continue;
+		if (!p)
+			(void)map_remove(&m->processes, &pids[i], sizeof(pids[i]));
+		else if (map_put(&m->processes, &pids[i], sizeof(pids[i]), p) < 0)
+			return -ENOMEM; /* not for a key that is there */
+	}
 	return 0;
 }
 

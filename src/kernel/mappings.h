@@ -2,8 +2,9 @@
  *
  * So that addresses of user space become (file, offset), which mean something when the process is gone.
  * The kernel tells of each executable mapping, fork and exec with its time, by perf's side band
- * (mappings-perf.c); what was there before is read from /proc. Nothing is forgotten during a recording:
- * an address is looked up as of a time, so that records may be taken apart later than they were made.
+ * (mappings-perf.c); what was there before is read from /proc. An address is looked up as of a time, so
+ * that records may be taken apart later than they were made: processes that ended are forgotten
+ * MAPPINGS_KEEP_NS later.
  *
  * A child has its parent's mappings as of the fork; exec empties a process. Of two mappings of an
  * address the later one holds. Unmapping is not told of: an address there is none that runs.
@@ -15,6 +16,7 @@
 
 #include "base/base.h"
 
+#define MAPPINGS_KEEP_NS 30000000000u
 #define MAPPINGS_NO_FILE UINT32_MAX /* memory that runs, but is of no file */
 
 struct mapped_file {
@@ -36,7 +38,9 @@ struct mapping {
 struct mapped_process {
 	struct mapped_process *older; /* owned: of the same pid */
 	struct mapped_process *parent; /* borrowed; NULL: none known */
+	uint32_t children; /* that have it as parent: it stays as long as they */
 	uint64_t born_ns; /* 0: before the recording, or not told yet */
+	uint64_t died_ns; /* 0: it lives */
 	struct mapping *all; /* owned, by time */
 	size_t n, cap;
 };
@@ -60,6 +64,9 @@ uint32_t mappings_add_file(struct mappings *m, const struct mapped_file *file);
 int mappings_on_map(struct mappings *m, int32_t pid, const struct mapping *map);
 int mappings_on_fork(struct mappings *m, int32_t pid, int32_t parent, uint64_t t_ns);
 int mappings_on_exec(struct mappings *m, int32_t pid, uint64_t t_ns);
+void mappings_on_exit(struct mappings *m, int32_t pid, uint64_t t_ns);
+/* Forgets who ended long enough before t_ns, and has no children that are remembered. */
+int mappings_prune(struct mappings *m, uint64_t t_ns);
 
 /* ---- what is asked ---- */
 

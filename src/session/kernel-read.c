@@ -155,6 +155,8 @@ uint64_t krec_step(struct session *s, uint64_t now)
 		krec_names_write(s);
 	for (uint32_t i = 0; i < k->ncpus && old; i++)
 		krec_flush(s, &k->cpus[i], false);
+	if (old && k->mappings)
+		(void)mappings_update(k->mappings); /* before its rings overflow; next time, else */
 	if (old) {
 		k->next_ns = now + AGE_NS;
 		krec_write_texts(s);

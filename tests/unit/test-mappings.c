@@ -116,6 +116,37 @@ TEST(children_and_exec)
 	mappings_free(m);
 }
 
+TEST(who_ended_is_forgotten_later)
+{
+	struct mappings *m = mappings_new();
+	uint32_t a = file(m, "/a", 1);
+	const uint64_t keep = MAPPINGS_KEEP_NS / 1000000;
+
+	map(m, 7, 10, 0x1000, 0x2000, 0, a);
+	CHECK_INT(mappings_on_fork(m, 8, 7, 20000000), 0);
+	CHECK_INT(mappings_on_fork(m, 9, 8, 30000000), 0);
+	mappings_on_exit(m, 8, 40000000);
+	mappings_on_exit(m, 7, 50000000);
+	CHECK_INT(mappings_prune(m, (40 + keep) * 1000000), 0);
+	CHECK_INT(m->processes.len, 3); /* too early for one, and 9 needs all */
+	CHECK_STR(at(m, 8, 45, 0x1000), "/a+0x0"); /* records may be late */
+	CHECK_INT(mappings_prune(m, (60 + keep) * 1000000), 0);
+	CHECK_INT(m->processes.len, 3);
+	CHECK_STR(at(m, 9, 60, 0x1000), "/a+0x0");
+	/* the number 8 again: the older one goes, the newer one stays */
+	CHECK_INT(mappings_on_fork(m, 8, 9, 70000000), 0);
+	mappings_on_exit(m, 9, 80000000);
+	for (int i = 0; i < 3; i++) /* from the youngest to the oldest */
+		CHECK_INT(mappings_prune(m, (90 + keep) * 1000000), 0);
+	CHECK_STR(at(m, 8, 90, 0x1000), "/a+0x0");
+	mappings_on_exit(m, 8, 100000000);
+	for (int i = 0; i < 4; i++)
+		CHECK_INT(mappings_prune(m, (110 + keep) * 1000000), 0);
+	CHECK_INT(m->processes.len, 0);
+	CHECK_STR(at(m, 9, 90, 0x1000), "");
+	mappings_free(m);
+}
+
 /* ---- live ---- */
 
 static char self[4096];
