@@ -45,6 +45,8 @@ static void writable(const char *path, struct buf *b)
 	}
 	if (strcmp(path, "buffer_size_kb") == 0) /* "7 (expanded: 1408)" */
 		b->data[strcspn(b->data, " ")] = '\0';
+	if (strcmp(b->data, "no pid\n") == 0) /* set_ftrace_pid */
+		b->data[0] = '\0';
 	for (from = to = b->data; *from;) { /* drop lines that begin with '#' */
 		size_t n = strcspn(from, "\n");
 

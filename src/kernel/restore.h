@@ -13,8 +13,8 @@
  *
  * A last entry that is not whole belongs to a change that was not made yet.
  *
- * Values are written in the kernel's terms: of trace_clock the one in brackets, lists of functions
- * without the line that says "all functions". Not thread-safe.
+ * Values are written in the kernel's terms: of trace_clock the one in brackets, lists of functions and
+ * of pids without the line that says "all functions", "no pid". Not thread-safe.
  */
 #ifndef CAIRN_KERNEL_RESTORE_H
 #define CAIRN_KERNEL_RESTORE_H

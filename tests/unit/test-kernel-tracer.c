@@ -58,6 +58,7 @@ static struct tracefs *setup(void)
 	put("trace", "");
 	put("max_graph_depth", "0\n");
 	put("set_graph_function", "#### all functions enabled ####\n");
+	put("set_ftrace_pid", "no pid\n");
 	put("options/funcgraph-tail", "0\n");
 	put("events/enable", "0\n");
 	put("events/sched/sched_switch/enable", "0\n");
@@ -87,6 +88,7 @@ TEST(settings_are_put_back)
 	CHECK_INT(restore_set(r, "trace_clock", "mono", &e), 0);
 	CHECK_INT(restore_set(r, "max_graph_depth", "5", &e), 0);
 	CHECK_INT(restore_set(r, "set_graph_function", "vfs_open", &e), 0);
+	CHECK_INT(restore_set(r, "set_ftrace_pid", "1", &e), 0);
 	CHECK_INT(restore_set(r, "nosuchfile", "1", &e), -ENOENT);
 	check_file("max_graph_depth", "5");
 	check_file("set_graph_function", "vfs_open");
@@ -94,6 +96,7 @@ TEST(settings_are_put_back)
 	check_file("max_graph_depth", "0\n"); /* what was there first, not second */
 	check_file("trace_clock", "local"); /* the word that was in brackets */
 	check_file("set_graph_function", "\n"); /* none, in the kernel's terms */
+	check_file("set_ftrace_pid", "\n");
 	CHECK_INT(restore_dead(t, &e), 0);
 	cleanup(t);
 }
