@@ -197,7 +197,7 @@ static int check(struct record *r, const struct command *c)
 				r->kernel_filters.items[i]);
 	if (r->stream && wants_kernel(r))
 		return usage_error(c,
-			"-k writes a second trace beside the programs' own: name a directory with "
+			"-k and probes write a second trace beside the programs' own: name a directory with "
 			"-o, one stream cannot hold both");
 	if (r->stream && r->what.channel.mode == CAIRN_CHANNEL_OVERWRITE)
 		return usage_error(c,

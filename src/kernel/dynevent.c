@@ -21,7 +21,7 @@ static const struct kind {
 	[DYNEVENT_UPROBE] = {"uprobe", "pr", "uprobes", "[NAME=]PATH:FUNCTION[+OFFSET] [ARG...]",
 		WORLD_UPROBES, "CONFIG_UPROBE_EVENTS"},
 	[DYNEVENT_EPROBE] = {"eprobe", "e", "eprobes", "[NAME=]SYSTEM/EVENT [FIELD...] [if FILTER]",
-		WORLD_EPROBES, "CONFIG_PROBE_EVENTS and a kernel of 5.15 or later"},
+		WORLD_EPROBES, "CONFIG_EPROBE_EVENTS (older kernels: CONFIG_PROBE_EVENTS)"},
 	[DYNEVENT_FPROBE] = {"fprobe", "f", "fprobes", "[NAME=]FUNCTION[%return] [ARG...]",
 		WORLD_FPROBES, "CONFIG_FPROBE_EVENTS"},
 	[DYNEVENT_TPROBE] = {"tprobe", "t", "tracepoints", "[NAME=]TRACEPOINT [ARG...]",
