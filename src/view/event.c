@@ -330,7 +330,7 @@ static void line_babeltrace(
 	struct out *o = v->out;
 	const char *host = host_name(ev->cls->trace);
 	const struct cairn_value *values;
-	int64_t delta = ev->time_ns - v->last_ns;
+	int64_t delta = v->last_ns == INT64_MIN ? 0 : ev->time_ns - v->last_ns;
 	size_t of_stream = ev->cls->stream_context ? ev->cls->stream_context->nmembers : 0, n;
 	char *p;
 
