@@ -41,13 +41,17 @@ static bool has_id(int fd, const uint8_t *id, uint32_t len)
 	return len && read_id(fd, own, sizeof(own)) == (int)len && memcmp(own, id, len) == 0;
 }
 
+/* Nothing else is opened: to open a device may do something. */
 static int open_regular(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	struct stat st;
+	int fd;
 
-	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
-		(void)close(fd); /* nothing was written */
+	if (stat(path, &st) < 0)
+		return -1;
+	fd = S_ISREG(st.st_mode) ? open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) : -1;
+	if (!S_ISREG(st.st_mode) || (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)))) {
+		auto_fd(&fd);
 		errno = EINVAL;
 		fd = -1;
 	}
