@@ -190,6 +190,8 @@ static int check(struct record *r, const struct command *c)
 	for (size_t i = 0; i < r->what.npids; i++)
 		if (kill(r->what.pids[i], 0) != 0 && errno == ESRCH)
 			return fail_text(c, NULL, "there is no process %d", r->what.pids[i]);
+	if (r->stacks && !wants_kernel(r))
+		return usage_error(c, "--stack goes with kernel events: -k EVENT");
 	r->stream = r->what.output && strcmp(r->what.output, "-") == 0;
 	for (size_t i = 0; i < r->kernel_filters.len; i++)
 		if (!strstr(r->kernel_filters.items[i], ": "))

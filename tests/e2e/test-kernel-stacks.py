@@ -231,6 +231,8 @@ def stripped_with_its_debug_file(t):
 def wrong_words_are_refused(t):
     r = t.cairn("record", "--stack", "all", "-k", EVENT, "--", "true", status=2)
     assert "expected kernel, user or both" in r.err, r
+    r = t.cairn("record", "--stack", "user", "--", "true", status=2)
+    assert "--stack goes with kernel events" in r.err, r
 
 
 main()
