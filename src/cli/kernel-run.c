@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 enum {
+	READS_AT_ONCE = 1024, /* entries may come faster than they can be read */
 	LOOK_MS = 50, /* how often the kernel's buffers are looked at */
 	KALLSYMS_MAX = 128 << 20,
 };
@@ -119,6 +120,7 @@ static int open_tracer(struct running *x)
 {
 	struct ktrace *k = x->k;
 	struct tracer_setup setup = {.tracer = k->what->tracer,
+		.clock = k->what->kind & KIND_LATENCY ? "local" : "mono",
 		.lists = k->lists,
 		.nlists = k->nlists,
 		.settings = k->settings,
@@ -309,7 +311,9 @@ static int look(struct running *x, bool end)
 
 		err = kraw_read(x->raw, until, show, x, &x->e);
 	}
-	while (x->text >= 0 && !x->out.err && (n = read(x->text, part, sizeof(part))) > 0)
+	for (int i = 0; x->text >= 0 && !x->out.err && (end || i < READS_AT_ONCE) &&
+		(n = read(x->text, part, sizeof(part))) > 0;
+		i++)
 		out_bytes(&x->out, part, (size_t)n);
 	(void)out_flush(&x->out); /* its error stays */
 	return err < 0 ? err : x->out.err;
@@ -464,7 +468,7 @@ static int take_down(struct running *x, int err)
 	kraw_close(TAKE(x->raw));
 	if (x->text >= 0)
 		(void)close(take_fd(&x->text));
-	if (err < 0 && err != -EPIPE)
+	if (err < 0 && err != x->out.err)
 		(void)fail_kernel(x->k->c, err, &x->e);
 	last = tracer_close(TAKE(x->tracer), &x->e);
 	if (last < 0)

@@ -8,7 +8,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { IDS = 65536, PAGE_MAX = 4 << 20, CPUS_MAX = 8192 };
+enum {
+	IDS = 65536,
+	PAGE_MAX = 4 << 20,
+	CPUS_MAX = 8192,
+	PAGES_AT_ONCE = 1024, /* of a CPU: more may come faster than they can be read */
+};
 
 struct record { /* of those that wait */
 	uint64_t ts, order; /* order: as they were read, since times may be equal */
@@ -196,9 +201,10 @@ static int keep_page(struct kraw *r, uint32_t cpu, size_t len)
 	return got < 0 ? got : r->bytes.err;
 }
 
-static int read_cpu(struct kraw *r, uint32_t cpu)
+/* All it has, or so many pages; then *until becomes the time up to which all was read. */
+static int read_cpu(struct kraw *r, uint32_t cpu, uint64_t *until)
 {
-	for (;;) {
+	for (int pages = 0; *until == UINT64_MAX || pages < PAGES_AT_ONCE; pages++) {
 		ssize_t n = read(r->fds[cpu], r->page, r->layout.size);
 		int err;
 
@@ -210,6 +216,9 @@ static int read_cpu(struct kraw *r, uint32_t cpu)
 		if (err < 0)
 			return err;
 	}
+	if (r->nwaiting)
+		*until = MIN(*until, r->waiting[r->nwaiting - 1].ts);
+	return 0;
 }
 
 static int by_time(const void *pa, const void *pb)
@@ -261,7 +270,7 @@ int kraw_read(struct kraw *r, uint64_t until, kraw_each each, void *data, struct
 	int err = 0;
 
 	for (uint32_t cpu = 0; cpu < r->ncpus && err == 0; cpu++)
-		err = read_cpu(r, cpu);
+		err = read_cpu(r, cpu, &until);
 	if (err < 0)
 		return error_set(e, err, "cannot read the kernel's buffers: %s", strerror(-err));
 	if (!r->nwaiting)

@@ -246,7 +246,7 @@ int tracer_open(
 	if (err == 0 && !t->instance)
 		err = set_top(t, "tracing_on", "0", e);
 	if (err == 0)
-		err = set_own(t, "trace_clock", "mono", e);
+		err = set_own(t, "trace_clock", s->clock, e);
 	if (err == 0 && s->buffer_bytes) {
 		(void)snprintf(size, sizeof(size), "%llu", /* fits */
 			(unsigned long long)MAX(s->buffer_bytes / 1024, 4));

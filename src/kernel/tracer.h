@@ -4,7 +4,7 @@
  * directory if nobody uses that (no tracer and no event is on); what is changed in the top directory is
  * put back at the end, and after our death by whoever comes next (kernel/restore.h).
  *
- * Timestamps are of CLOCK_MONOTONIC (trace clock "mono"). Not thread-safe.
+ * Not thread-safe.
  */
 #ifndef CAIRN_KERNEL_TRACER_H
 #define CAIRN_KERNEL_TRACER_H
@@ -18,6 +18,7 @@ struct tracer_line {
 
 struct tracer_setup {
 	const char *tracer; /* a word of available_tracers */
+	const char *clock; /* "mono"; latency tracers find their own entries with "local" only */
 	const struct tracer_line *lists; /* appended one by one: set_ftrace_filter, triggers... */
 	size_t nlists;
 	const struct tracer_line *settings; /* exist once in the kernel: osnoise/period_us... */

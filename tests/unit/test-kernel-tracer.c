@@ -224,6 +224,7 @@ TEST(a_tracer_in_the_top_directory)
 				 options[] = {{"funcgraph-tail", "1"}, {"nosuch", "0"}};
 	const char *const events[] = {"sched:*"};
 	struct tracer_setup s = {.tracer = "mmiotrace",
+		.clock = "mono",
 		.settings = settings,
 		.nsettings = 1,
 		.options = options,
@@ -276,6 +277,7 @@ TEST(what_is_refused)
 		struct error e = {0};
 		const struct tracer_line option = {cases[i].option, "1"};
 		struct tracer_setup s = {.tracer = cases[i].tracer,
+			.clock = "mono",
 			.options = &option,
 			.noptions = cases[i].option != NULL,
 			.events = &cases[i].event,
