@@ -166,6 +166,7 @@ struct cairn_kernel_config {
 	int all; /* != 0: the whole system */
 	uint64_t buffer_bytes; /* of each CPU's buffer in the kernel; 0: 2 MiB */
 	int buffer_adapts; /* != 0: it grows when it is too small */
+	int lttng_names; /* != 0: events and environment are called as LTTng's, for Trace Compass */
 	unsigned stacks; /* CAIRN_STACK_*: with each event the stack that led to it */
 	const struct cairn_kernel_probe *probes;
 	size_t nprobes;

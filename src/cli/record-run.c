@@ -146,6 +146,7 @@ static int create_session(struct running *x)
 		.pids = child ? &child : r->what.pids,
 		.npids = child ? 1 : r->what.npids,
 		.buffer_bytes = r->kernel_buffer,
+		.lttng_names = r->lttng_names,
 		.buffer_adapts = r->kernel_adapts,
 		.stacks = r->stacks,
 		.probes = r->probes,

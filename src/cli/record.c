@@ -15,6 +15,7 @@ enum {
 	OPT_R_ALL,
 	OPT_R_KERNEL_FILTER,
 	OPT_R_KERNEL_BUFFER,
+	OPT_R_NAMES,
 	OPT_R_STACK,
 	OPT_R_KPROBE, /* in the order of probe_kinds */
 	OPT_R_KRETPROBE,
@@ -53,6 +54,8 @@ static const struct option_def options[] = {
 		"'EVENT: FILTER': the kernel keeps of EVENT what\npasses FILTER"},
 	{OPT_R_KERNEL_BUFFER, 0, "kernel-buffer", "SIZE",
 		"of each CPU in the kernel; default 2M; auto:\nit grows when it is too small"},
+	{OPT_R_NAMES, 0, "names", "WHOSE",
+		"call kernel events as the kernel does (kernel;\ndefault), or as LTTng does (lttng), for Trace\nCompass"},
 	{OPT_R_STACK, 0, "stack", "WHAT",
 		"with each kernel event the stack that led to it:\nkernel, user or both"},
 	{OPT_R_KPROBE, 0, "kprobe", "TEXT",
@@ -149,6 +152,11 @@ static int option(struct record *r, const struct command *c, int id, const char 
 		if (strings_add(id == OPT_R_KERNEL ? &r->kernel : &r->kernel_filters, value) == 0)
 			return CLI_OK;
 		return fail_text(c, NULL, "out of memory");
+	case OPT_R_NAMES:
+		r->lttng_names = strcmp(value, "lttng") == 0;
+		if (r->lttng_names || strcmp(value, "kernel") == 0)
+			return CLI_OK;
+		return usage_error(c, "--names '%s': it is kernel or lttng", value);
 	case OPT_R_KERNEL_BUFFER:
 		r->kernel_adapts = strcmp(value, "auto") == 0;
 		if (r->kernel_adapts)

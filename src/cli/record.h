@@ -17,7 +17,7 @@ struct record {
 		*probes; /* owned vector; --kprobe and its like; texts are argv's */
 	size_t nprobes, cprobes;
 	uint64_t kernel_buffer; /* bytes; 0: the default */
-	bool kernel_adapts;
+	bool kernel_adapts, lttng_names;
 	unsigned stacks; /* CAIRN_STACK_* */
 	struct buf preload, command; /* owned; LD_PRELOAD's part, the command as text */
 	char directory[64]; /* the default output */

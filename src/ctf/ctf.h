@@ -89,6 +89,7 @@ struct ctf_facts { /* strings are copied; NULL ones are left out */
 	const char *created; /* ISO 8601 with zone */
 	const char *tracer_version; /* "0.1.0" */
 	const char *domain; /* NULL: "ust" */
+	bool as_lttng; /* kernel streams: env and names of events as LTTng has them */
 };
 
 struct ctf_clock {

@@ -68,7 +68,8 @@ static void trace_class(struct json_parse *p, json *o)
 		if (json_object_is_type(value, json_type_string))
 			f->text = jm_keep(p, json_object_get_string(value));
 		f->number = f->text ? 0 : json_object_get_int64(value);
-		if (strcmp(key, "tracer_name") == 0 && f->text && strcmp(f->text, "cairn") == 0)
+		if ((strcmp(key, "tracer_name") == 0 && f->text && strcmp(f->text, "cairn") == 0) ||
+			strcmp(key, "cairn_version") == 0)
 			m->pub.is_cairn = 1;
 	}
 	m->pub.facts = m->facts;

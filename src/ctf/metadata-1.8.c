@@ -69,7 +69,8 @@ static void write_env(const struct ctf_trace *t, struct buf *out)
 		add_quoted(out, t->facts[i].value);
 		buf_str(out, ";\n");
 	}
-	buf_str(out, "\ttracer_major = 0;\n\ttracer_minor = 1;\n};\n\n");
+	buf_printf(out, "\ttracer_major = %d;\n\ttracer_minor = %d;\n};\n\n", t->as_lttng ? 2 : 0,
+		t->as_lttng ? 13 : 1);
 }
 
 static void write_clock(const struct ctf_clock *c, struct buf *out)

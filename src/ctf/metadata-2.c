@@ -58,9 +58,9 @@ static void write_trace(const struct ctf_trace *t, struct buf *out)
 		add_json(out, t->facts[i].value);
 		buf_char(out, ',');
 	}
-	buf_str(out,
-		"\"tracer_major\":0,\"tracer_minor\":1},"
-		"\"packet-header-field-class\":{\"type\":\"structure\",\"member-classes\":[");
+	buf_printf(out, "\"tracer_major\":%d,\"tracer_minor\":%d},", t->as_lttng ? 2 : 0,
+		t->as_lttng ? 13 : 1);
+	buf_str(out, "\"packet-header-field-class\":{\"type\":\"structure\",\"member-classes\":[");
 	add_member(out, "", "magic", 32, 8, "packet-magic-number");
 	buf_str(out,
 		",{\"name\":\"uuid\",\"field-class\":{\"type\":\"static-length-blob\","

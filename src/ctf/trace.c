@@ -48,7 +48,8 @@ static int add_facts(struct ctf_trace *t, const struct ctf_facts *f)
 		{"kernel_release", f->kernel_release},
 		{"kernel_version", f->kernel_version},
 		{"machine", f->machine},
-		{"tracer_name", "cairn"},
+		{"tracer_name", f->as_lttng ? "lttng-modules" : "cairn"},
+		{"cairn_version", f->as_lttng ? f->tracer_version : NULL},
 		{"tracer_version", f->tracer_version},
 		{"trace_name", f->session},
 		{"trace_creation_datetime", f->created},
@@ -83,6 +84,7 @@ int ctf_trace_new(
 	if (!t)
 		return -ENOMEM;
 	memcpy(t->uuid, facts->uuid, sizeof(t->uuid));
+	t->as_lttng = facts->as_lttng;
 	err = ctf_trace_set_clock(t, clock);
 	if (err == 0)
 		err = add_facts(t, facts);
@@ -173,7 +175,10 @@ static int name_event(
 	AUTO(buf) struct buf name = {0}, key = {0};
 	uintptr_t count;
 
-	buf_printf(&name, "%s:%s", d->provider, d->event);
+	if (t->as_lttng && t->streams[stream].kind == CTF_STREAM_KERNEL)
+		buf_str(&name, d->event);
+	else
+		buf_printf(&name, "%s:%s", d->provider, d->event);
 	buf_add(&key, &stream, sizeof(stream));
 	buf_add(&key, name.data ? name.data : "", name.len);
 	if (name.err || key.err)

@@ -145,7 +145,8 @@ static void env_block(struct tsdl *p)
 		f->name = a.name;
 		f->text = a.value.kind == TSDL_V_NUMBER ? NULL : a.value.text;
 		f->number = (int64_t)(a.value.negative ? 0 - a.value.number : a.value.number);
-		if (is(&a, "tracer_name") && f->text && strcmp(f->text, "cairn") == 0)
+		if ((is(&a, "tracer_name") && f->text && strcmp(f->text, "cairn") == 0) ||
+			is(&a, "cairn_version"))
 			m->pub.is_cairn = 1;
 	}
 	m->pub.facts = m->facts;

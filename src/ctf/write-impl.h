@@ -35,6 +35,7 @@ struct ctf_trace {
 	size_t nevents, events_cap;
 	struct map by_key; /* stream and ctf_desc_key() to event number + 1 */
 	struct map by_name; /* stream and name to how many there are */
+	bool as_lttng;
 	bool begun; /* metadata was asked for: env is fixed */
 };
 

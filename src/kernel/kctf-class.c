@@ -136,10 +136,13 @@ static int make_form(struct kclass *c, enum kform form)
 {
 	const struct kformat *k = c->format;
 	struct ctf_maker m;
+	char name[256];
 	int err = 0;
 	unsigned n = 0;
 
-	ctf_make(&m, k->system, k->name, LOGLEVEL_INFO, NULL);
+	if (c->as_lttng)
+		klttng_event(k, name, sizeof(name));
+	ctf_make(&m, k->system, c->as_lttng ? name : k->name, LOGLEVEL_INFO, NULL);
 	for (size_t i = 0; i < k->nfields && err == 0; i++) {
 		struct kfield f = k->fields[i];
 
@@ -152,8 +155,10 @@ static int make_form(struct kclass *c, enum kform form)
 			f.elem = 1;
 			i = k->nfields;
 		}
-		describe_field(&m, k, &f, form == KFORM_NARROW);
 		err = add_steps(c, form, &f);
+		if (c->as_lttng)
+			f.name = klttng_field(k, f.name);
+		describe_field(&m, k, &f, form == KFORM_NARROW);
 	}
 	if (err == 0)
 		err = ctf_make_done(&m, &c->form[form].desc);
@@ -185,7 +190,7 @@ static int look_at_fields(struct kclass *c)
 	return 0;
 }
 
-int kclass_new(struct kformat *f, struct kclass **ret, struct error *e)
+int kclass_new(struct kformat *f, bool as_lttng, struct kclass **ret, struct error *e)
 {
 	struct kclass *c = calloc(1, sizeof(*c));
 	int err;
@@ -195,6 +200,7 @@ int kclass_new(struct kformat *f, struct kclass **ret, struct error *e)
 		return error_set(e, -ENOMEM, "no memory for a kernel event");
 	}
 	c->format = f;
+	c->as_lttng = as_lttng;
 	err = look_at_fields(c);
 	for (int form = 0; form < KFORMS && err == 0; form++) {
 		c->form[form].id = -1;

@@ -30,6 +30,7 @@ enum kform { KFORM_WIDE = 0, KFORM_NARROW = 1, KFORMS };
 
 struct kclass {
 	struct kformat *format; /* owned */
+	bool as_lttng;
 	struct kfit *fits; /* owned; nfits 0: there is only the wide form */
 	size_t nfits, fits_cap;
 	uint32_t min_len; /* of a record */
@@ -44,8 +45,12 @@ struct kclass {
 	} form[KFORMS];
 };
 
+/* Names of events and fields as LTTng has them (kctf-lttng.c). */
+void klttng_event(const struct kformat *f, char *buf, size_t size);
+const char *klttng_field(const struct kformat *f, const char *name);
+
 /* 0, -ENOMEM, -EPROTO. Takes f in any case. */
-int kclass_new(struct kformat *f, struct kclass **ret, struct error *e);
+int kclass_new(struct kformat *f, bool as_lttng, struct kclass **ret, struct error *e);
 void kclass_free(struct kclass *c);
 
 #endif

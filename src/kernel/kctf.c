@@ -15,6 +15,7 @@
 struct kctf {
 	struct ctf_trace *trace; /* owned */
 	uint32_t stream, state;
+	bool as_lttng;
 	struct kclass **by_id; /* owned: IDS of owned */
 	uint8_t *asked; /* owned: a bit for each id that fn was told of */
 	void (*fn)(void *arg, uint32_t id);
@@ -30,6 +31,7 @@ int kctf_new(const struct ctf_facts *facts, const struct ctf_clock *clock, struc
 
 	if (!k)
 		return -ENOMEM;
+	k->as_lttng = facts->as_lttng;
 	k->by_id = calloc(IDS, sizeof(struct kclass *));
 	k->asked = calloc(KERNEL_IDS / 8, 1);
 	if (k->by_id && k->asked)
@@ -73,7 +75,7 @@ int kctf_add(struct kctf *k, struct kformat *f, struct error *e)
 		kformat_free(f);
 		return error_set(e, -EPROTO, "a kernel event's id is %u: more than 65535", id);
 	}
-	err = kclass_new(f, &c, e);
+	err = kclass_new(f, k->as_lttng, &c, e);
 	if (err < 0)
 		return err;
 	if (k->by_id[id]) {

@@ -12,7 +12,7 @@
  *			channels: [{name, mode, ring_bytes, block_ns,
  *			contexts}], rules: [rule], pids, ctf_version,
  *			command, snapshot_bytes, kernel: {rules:
- *			[{pattern, filter}], pids, all, adapt,
+ *			[{pattern, filter}], pids, all, adapt, lttng_names,
  *			buffer_bytes}
  *	start stop	session, timeout_ms				report
  *	destroy		session						-

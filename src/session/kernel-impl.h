@@ -38,7 +38,7 @@ struct krec {
 	bool has_probes; /* the kernel may have events of ours */
 	pid_t *pids; /* owned; none and !all: the session's, or nobody to limit to */
 	size_t npids;
-	bool all, adapt, is_on;
+	bool all, adapt, as_lttng, is_on;
 	uint64_t buffer_bytes; /* of each CPU, now */
 	struct tracefs *top, *instance; /* owned; instance NULL: not recording */
 	struct kpage_layout layout;
@@ -88,6 +88,8 @@ void krec_stacks_free(struct krec *k);
 int krec_names_start(struct session *s);
 void krec_names_write(struct session *s);
 void krec_names_free(struct krec *k);
+/* kernel-dump.c: with LTTng's names, before anything is read. */
+void krec_dump_lttng(struct session *s);
 void krec_flush_metadata(struct session *s);
 void krec_unknown(void *arg, uint32_t id); /* for kctf_on_unknown(); arg: struct krec */
 

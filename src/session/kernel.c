@@ -120,6 +120,7 @@ int krec_new(struct session *s, struct json_object *args, struct error *err)
 	place_init(&k->place);
 	k->all = json_int(o, "all", 0) != 0;
 	k->adapt = json_int(o, "adapt", 0) != 0;
+	k->as_lttng = json_int(o, "lttng_names", 0) != 0;
 	k->stacks = (unsigned)json_int(o, "stacks", 0);
 	k->buffer_bytes = json_u64(o, "buffer_bytes");
 	if (!k->buffer_bytes)
@@ -150,6 +151,7 @@ struct json_object *krec_to_json(const struct cairn_kernel_config *c)
 	json_object_object_add(o, "pids", pids);
 	json_object_object_add(o, "all", json_object_new_int(c->all));
 	json_object_object_add(o, "adapt", json_object_new_int(c->buffer_adapts));
+	json_object_object_add(o, "lttng_names", json_object_new_int(c->lttng_names));
 	json_object_object_add(o, "stacks", json_object_new_int((int)c->stacks));
 	krec_probes_to_json(c, o);
 	json_add_u64(o, "buffer_bytes", c->buffer_bytes);
@@ -168,6 +170,7 @@ static int make_trace(struct session *s, struct error *err)
 	if (!k->ctf) {
 		output_facts(s, &of);
 		of.facts.domain = "kernel";
+		of.facts.as_lttng = k->as_lttng;
 		of.facts.uuid[15] ^= 1; /* a trace of its own */
 		clock_describe(s->host, NULL, &clock);
 		r = kctf_new(&of.facts, &clock, &k->ctf);
@@ -387,6 +390,7 @@ int krec_start(struct session *s, struct error *err)
 		take_down(s);
 		return r;
 	}
+	krec_dump_lttng(s);
 	k->is_on = true;
 	host_wake(s->host);
 	return 0;

@@ -199,6 +199,22 @@ int main(void)
                    ("sys_enter_read", 42)], got
 
 
+@test
+def names_as_lttng_has_them(t):
+    need_tracefs("sched:sched_switch", "syscalls:sys_enter_openat")
+    t.record(["cat", "/dev/null"], "--names", "lttng", "-k", "sched:sched_switch", "-k", "syscalls:*_openat")
+    out = t.run(["babeltrace2", t.trace]).out
+    states = [l for l in out.splitlines() if "lttng_statedump_process_state" in l]
+    assert any("tid = %d," % os.getpid() in l and "ppid = %d," % os.getppid() in l for l in states), states
+    assert "lttng_statedump_end" in out
+    for want in (r" sched_switch: .*prev_tid = \d+.*next_tid = \d+", r" syscall_entry_openat: .*filename = 0x",
+                 r" syscall_exit_openat: .*ret = "):
+        assert re.search(want, out), want
+    with open(t.trace + "/kernel/metadata") as f:
+        metadata = f.read()
+    assert 'domain = "kernel"' in metadata and 'tracer_name = "lttng-modules"' in metadata
+
+
 BURST = """
 #define _GNU_SOURCE
 #include <sched.h>
@@ -261,30 +277,39 @@ def alive(instance):
         return False
 
 
+def is_on(instance):
+    try:
+        with open(TRACEFS + "/instances/%s/tracing_on" % instance) as f:
+            return f.read().strip() == "1"
+    except OSError:  # it is being made
+        return False
+
+
 @test
 def what_the_killed_leave_is_swept(t):
     need_tracefs("sched:sched_process_exit")
     held = t.start([CAIRN, "record", "-q", "-o", t.path("killed"), "-k", "sched:sched_process_exit",
                     "--", "sleep", "1000"], start_new_session=True)
-    (name,) = wait_for(lambda: instances(held.pid), "an instance is made")
-    # not before all is set: then the trace has its metadata
-    wait_for(lambda: open(TRACEFS + "/instances/%s/tracing_on" % name).read().strip() == "1",
-             "tracing is on")
-    # another one that lives: it is left alone
-    other = t.start([CAIRN, "record", "-q", "-o", t.path("alive"), "-k", "sched:sched_process_exit",
-                     "--", "cat"], stdin=-1)
-    wait_for(lambda: instances(other.pid), "another instance is made")
-    held.kill()
-    held.wait()
-    assert instances(held.pid) == [name]
-    t.record(["true"], "-k", "sched:sched_process_exit")
-    wait_for(lambda: not instances(held.pid), "the next recording removes it", 10)
-    assert instances(other.pid), "a living session's instance was removed"
-    other.stdin.close()
-    assert other.wait() == 0
-    assert not instances(other.pid)
-    assert [e["event"] for e in t.events(t.path("alive"))] == ["sched_process_exit"]
-    os.killpg(held.pid, signal.SIGKILL)  # its sleep
+    try:
+        (name,) = wait_for(lambda: instances(held.pid), "an instance is made")
+        # not before all is set: then the trace has its metadata
+        wait_for(lambda: is_on(name), "tracing is on")
+        # another one that lives: it is left alone
+        other = t.start([CAIRN, "record", "-q", "-o", t.path("alive"), "-k", "sched:sched_process_exit",
+                         "--", "cat"], stdin=-1)
+        wait_for(lambda: instances(other.pid), "another instance is made")
+        held.kill()
+        held.wait()
+        assert instances(held.pid) == [name]
+        t.record(["true"], "-k", "sched:sched_process_exit")
+        wait_for(lambda: not instances(held.pid), "the next recording removes it", 10)
+        assert instances(other.pid), "a living session's instance was removed"
+        other.stdin.close()
+        assert other.wait() == 0
+        assert not instances(other.pid)
+        assert [e["event"] for e in t.events(t.path("alive"))] == ["sched_process_exit"]
+    finally:
+        os.killpg(held.pid, signal.SIGKILL)  # its sleep, too
 
 
 @test
