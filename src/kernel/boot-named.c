@@ -54,7 +54,10 @@ static int from_config(const char *text, struct arena *arena, struct boot_list *
 int boot_named(const char *cmdline, const char *config, struct arena *arena, struct boot_list *ret,
 	bool *ret_top)
 {
-	int r = from_cmdline(cmdline, arena, ret, ret_top);
+	int r;
+
+	*ret_top = false;
+	r = from_cmdline(cmdline, arena, ret, ret_top);
 
 	return r < 0 ? r : from_config(config, arena, ret, ret_top);
 }

@@ -80,7 +80,8 @@ def change(t, how, switches, under=()):
     assert not t.lost(), t.lost()
     assert len(got) == n and sorted(got) == list(range(n)), (
         n, len(got), len(set(got)), sorted(set(range(n)) - set(got))[:5])
-    assert len(domains(t.trace)) == switches + 1
+    if how != "back":  # which may be noticed on the way, or not
+        assert len(domains(t.trace)) == switches + 1
     if not under:
         t.check_babeltrace()
 

@@ -102,6 +102,8 @@ static struct kformat *parse(const char *text, int want)
 
 TEST(fields_of_other_kernels)
 {
+	static const char narrow[] =
+		HEAD "\tfield:__data_loc unsigned long[] l;\toffset:8;\tsize:4;\tsigned:0;\n";
 	struct kformat *f =
 		parse(HEAD "\tfield:__rel_loc char[] who;\toffset:8;\tsize:4;\tsigned:1;\n"
 			   "\tfield:struct in6_addr a;\toffset:12;\tsize:16;\tsigned:0;\n"
@@ -127,10 +129,7 @@ TEST(fields_of_other_kernels)
 	CHECK_INT(f->ncommon, 0);
 	kformat_free(f);
 	/* a foreign trace's kernel with longs of 4 bytes */
-	CHECK_INT(kformat_parse(HEAD
-			  "\tfield:__data_loc unsigned long[] l;\toffset:8;\tsize:4;\tsigned:0;\n",
-			  strlen(HEAD) + 68, "made", 4, &f, NULL),
-		0);
+	CHECK_INT(kformat_parse(narrow, strlen(narrow), "made", 4, &f, NULL), 0);
 	CHECK_INT(f->fields[0].elem, 4);
 	kformat_free(f);
 }
