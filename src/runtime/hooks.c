@@ -211,32 +211,45 @@ static uintptr_t find_call(uintptr_t at, const uint8_t mov[CODE_BYTES])
 	return 0;
 }
 
-static void hook_set(struct hook *h, bool on)
+/* The change that switches h; false: there is none. */
+static bool hook_change(struct hook *h, bool on, struct rt_code *c)
 {
-	uint8_t jump[CODE_BYTES];
 	uintptr_t at =
 		h->on ? *h->resume - CODE_BYTES - 2 : find_call(rt.hook_at[h - hooks], h->mov);
 	int64_t distance = (int64_t)((uintptr_t)h->entry - (at + CODE_BYTES));
 	int32_t rel = (int32_t)distance;
+	uint8_t jump[CODE_BYTES] = {0xe9};
 
 	h->tried = 1;
 	if (!at || distance != rel)
-		return;
-	jump[0] = 0xe9;
+		return false;
 	rt_copy(jump + 1, &rel, 4);
 	if (on)
 		*h->resume = at + CODE_BYTES + 2;
-	if (rt_patch_code(at, on ? h->mov : jump, on ? jump : h->mov, CODE_BYTES) == 0) {
-		h->on = on;
-		h->tried = 0;
-	}
+	c->at = at;
+	rt_copy(c->from, on ? h->mov : jump, CODE_BYTES);
+	rt_copy(c->to, on ? jump : h->mov, CODE_BYTES);
+	return true;
 }
 
 void rt_hooks_set(bool on)
 {
-	for (struct hook *h = hooks; h < hooks + RT_HOOKS; h++)
-		if (h->on != on && !h->tried)
-			hook_set(h, on);
+	struct rt_code change[RT_HOOKS];
+	struct hook *changed[RT_HOOKS];
+	uint32_t n = 0;
+
+	for (struct hook *h = hooks; h < hooks + RT_HOOKS; h++) {
+		if (h->on == on || h->tried || !hook_change(h, on, &change[n]))
+			continue;
+		changed[n++] = h;
+	}
+	rt_patch_codes(change, n);
+	for (uint32_t i = 0; i < n; i++) {
+		if (change[i].err)
+			continue;
+		changed[i]->on = on;
+		changed[i]->tried = 0;
+	}
 }
 
 #else

@@ -35,32 +35,79 @@ struct run {
 	uint8_t *copy; /* writable; NULL: not begun */
 };
 
+/* What runs are copied from, opened once for several of them. */
+struct text {
+	struct rt_maps maps;
+	int mem; /* /proc/thread-self/mem */
+	int file; /* what `path` names; -1: none open */
+	uint32_t path; /* in maps.text */
+	uint64_t ino; /* of file */
+};
+
+static int text_open(struct text *t)
+{
+	t->mem = (int)SYS(openat, AT_FDCWD, "/proc/thread-self/mem", O_RDONLY | O_CLOEXEC, 0);
+	t->file = -1;
+	return rt_maps_read(&t->maps);
+}
+
+static void text_close(struct text *t)
+{
+	if (t->mem >= 0)
+		(void)SYS(close, t->mem); /* was only read */
+	if (t->file >= 0)
+		(void)SYS(close, t->file); /* was only mapped */
+	rt_maps_done(&t->maps);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	while (*a && *a == *b) {
+		a++;
+		b++;
+	}
+	return *a == *b;
+}
+
+/* Makes t->file what v maps, if it still is there. */
+static bool text_file(struct text *t, const struct rt_vma *v)
+{
+	const char *text = t->maps.text;
+	struct statx st = {0};
+
+	if (!v->path)
+		return false;
+	if (t->file < 0 || !same_text(text + t->path, text + v->path)) {
+		if (t->file >= 0)
+			(void)SYS(close, t->file); /* was only mapped */
+		t->path = v->path;
+		t->ino = 0;
+		t->file = (int)SYS(openat, AT_FDCWD, text + v->path, O_RDONLY | O_CLOEXEC, 0);
+		if (t->file >= 0 && SYS(statx, t->file, "", AT_EMPTY_PATH, STATX_INO, &st) == 0)
+			t->ino = st.stx_ino;
+	}
+	return t->file >= 0 && t->ino == v->ino;
+}
+
 /* A private mapping of the file behind the run, if all of it is one file in order; else anonymous
  * memory. */
-static long map_copy(const struct rt_maps *maps, const struct run *r)
+static long map_copy(struct text *t, const struct run *r)
 {
-	const struct rt_vma *v = rt_maps_find(maps, r->start);
+	const struct rt_vma *v = rt_maps_find(&t->maps, r->start);
 	size_t bytes = r->end - r->start;
 	uint64_t offset = v->offset + (r->start - v->start);
-	long fd = -1, p = -2;
+	long p = -2;
 
 	for (uintptr_t at = r->start; at < r->end; at += PAGE) {
-		const struct rt_vma *w = rt_maps_find(maps, at);
+		const struct rt_vma *w = rt_maps_find(&t->maps, at);
 
 		if (w->ino != v->ino || w->offset + (at - w->start) != offset + (at - r->start))
 			v = NULL;
 		if (!v)
 			break;
 	}
-	if (v && v->path)
-		fd = SYS(openat, AT_FDCWD, maps->text + v->path, O_RDONLY | O_CLOEXEC, 0);
-	if (fd >= 0) {
-		struct statx st = {0};
-
-		if (SYS(statx, fd, "", AT_EMPTY_PATH, STATX_INO, &st) == 0 && st.stx_ino == v->ino)
-			p = SYS(mmap, 0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, offset);
-		(void)SYS(close, fd); /* was only mapped */
-	}
+	if (v && text_file(t, v))
+		p = SYS(mmap, 0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, t->file, offset);
 	if (SYS_IS_ERR(p))
 		p = SYS(mmap, 0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	return p;
@@ -83,30 +130,26 @@ static bool run_is_plain(const struct rt_maps *maps, const struct run *r)
 
 /* Reads text that might be unmapped under us without dying of it. Not by process_vm_readv, which
  * filters of system calls often have on their list. */
-static bool read_text(void *to, uintptr_t from, size_t n)
+static bool read_text(const struct text *t, void *to, uintptr_t from, size_t n)
 {
-	long fd = SYS(openat, AT_FDCWD, "/proc/thread-self/mem", O_RDONLY | O_CLOEXEC, 0), got;
-
-	if (fd < 0) { /* not dumpable, or without procfs: it was there a moment ago */
+	if (t->mem < 0) { /* not dumpable, or without procfs: it was there a moment ago */
 		rt_copy(to, (const void *)from, n);
 		return true;
 	}
-	got = SYS(pread64, fd, to, n, from);
-	(void)SYS(close, fd); /* was only read */
-	return got == (long)n;
+	return SYS(pread64, t->mem, to, n, from) == (long)n;
 }
 
-static int run_begin(const struct rt_maps *maps, struct run *r)
+static int run_begin(struct text *t, struct run *r)
 {
 	size_t bytes = r->end - r->start;
 	long p;
 
-	if (!run_is_plain(maps, r))
+	if (!run_is_plain(&t->maps, r))
 		return -14 /* EFAULT */;
-	p = map_copy(maps, r);
+	p = map_copy(t, r);
 	if (SYS_IS_ERR(p))
 		return (int)p;
-	if (!read_text((void *)p, r->start, bytes)) {
+	if (!read_text(t, (void *)p, r->start, bytes)) {
 		(void)SYS(munmap, p, bytes); /* ours and whole: cannot fail */
 		return -14;
 	}
@@ -161,10 +204,10 @@ static void site_write(const struct run *r, struct rt_site *s)
 }
 
 /* One run: those of sites [from, to) that differ. */
-static void switch_run(const struct rt_maps *maps, struct run *r, struct rt_site *sites,
-	uint32_t from, uint32_t to)
+static void switch_run(
+	struct text *t, struct run *r, struct rt_site *sites, uint32_t from, uint32_t to)
 {
-	int err = run_begin(maps, r);
+	int err = run_begin(t, r);
 
 	for (uint32_t i = from; i < to; i++) {
 		if (!site_differs(&sites[i]))
@@ -175,7 +218,7 @@ static void switch_run(const struct rt_maps *maps, struct run *r, struct rt_site
 			sites[i].failed = 1;
 	}
 	if (!err)
-		err = run_finish(maps, r);
+		err = run_finish(&t->maps, r);
 	for (uint32_t i = from; i < to; i++) {
 		if (!sites[i].written)
 			continue;
@@ -189,8 +232,10 @@ static void switch_run(const struct rt_maps *maps, struct run *r, struct rt_site
 #if defined(__x86_64__)
 void rt_patch_module(struct rt_module *m)
 {
-	struct rt_maps maps = {0};
+	struct text text;
+	bool is_open = false;
 	uint32_t i = 0;
+	int err = 0;
 
 	while (i < m->nsites) {
 		struct rt_site *s = &m->sites[i];
@@ -201,7 +246,10 @@ void rt_patch_module(struct rt_module *m)
 			i++;
 			continue;
 		}
-		if (!maps.vma && rt_maps_read(&maps) < 0) {
+		if (!is_open)
+			err = text_open(&text);
+		is_open = true;
+		if (err) {
 			s->failed = 1;
 			i++;
 			continue;
@@ -218,9 +266,10 @@ void rt_patch_module(struct rt_module *m)
 			if (page_of(s->nop + SITE_BYTES - 1) + PAGE > r.end)
 				r.end = page_of(s->nop + SITE_BYTES - 1) + PAGE;
 		}
-		switch_run(&maps, &r, m->sites, from, i);
+		switch_run(&text, &r, m->sites, from, i);
 	}
-	rt_maps_done(&maps);
+	if (is_open)
+		text_close(&text);
 }
 #else
 void rt_patch_module(struct rt_module *m)
@@ -230,22 +279,47 @@ void rt_patch_module(struct rt_module *m)
 }
 #endif
 
-int rt_patch_code(uintptr_t at, const uint8_t *expect, const uint8_t *code, uint32_t n)
-{
-	struct run r = {page_of(at), page_of(at + n - 1) + PAGE, NULL};
-	struct rt_maps maps = {0};
-	int err = rt_maps_read(&maps);
+/* ---- other code ---- */
 
-	if (err)
-		return err;
-	err = run_begin(&maps, &r);
-	if (!err && !rt_equal(r.copy + (at - r.start), expect, n)) {
-		(void)SYS(munmap, r.copy, r.end - r.start); /* ours and whole: cannot fail */
-		err = -16 /* EBUSY */;
-	} else if (!err) {
-		rt_copy(r.copy + (at - r.start), code, n);
-		err = run_finish(&maps, &r);
+static bool is_within(const struct run *r, const struct rt_code *c)
+{
+	return c->at >= r->start && c->at + SITE_BYTES <= r->end;
+}
+
+/* All of c[0..n) that are not done yet and lie in the run. */
+static void change_run(struct text *t, struct run *r, struct rt_code *c, uint32_t n)
+{
+	int err = run_begin(t, r);
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (c[i].err != RT_CODE_TODO || !is_within(r, &c[i]))
+			continue;
+		c[i].err = err ? err : RT_CODE_WRITTEN;
+		if (!err && !rt_equal(r->copy + (c[i].at - r->start), c[i].from, SITE_BYTES))
+			c[i].err = -16 /* EBUSY */;
+		else if (!err)
+			rt_copy(r->copy + (c[i].at - r->start), c[i].to, SITE_BYTES);
 	}
-	rt_maps_done(&maps);
-	return err;
+	if (!err)
+		err = run_finish(&t->maps, r);
+	for (uint32_t i = 0; i < n; i++)
+		if (c[i].err == RT_CODE_WRITTEN)
+			c[i].err = err;
+}
+
+void rt_patch_codes(struct rt_code *c, uint32_t n)
+{
+	struct text text;
+	int err = n ? text_open(&text) : 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		c[i].err = err ? err : RT_CODE_TODO;
+	for (uint32_t i = 0; i < n; i++) {
+		struct run r = {page_of(c[i].at), page_of(c[i].at + SITE_BYTES - 1) + PAGE, NULL};
+
+		if (c[i].err == RT_CODE_TODO)
+			change_run(&text, &r, c, n);
+	}
+	if (n)
+		text_close(&text);
 }

@@ -236,8 +236,16 @@ void rt_set_unwant(struct rt_set *set); /* removes all enablings on it */
 struct rt_event *rt_event_get(uint32_t number);
 /* Switches all sites of m whose state differs from their event's (patch.c). */
 void rt_patch_module(struct rt_module *m);
-/* Replaces n code bytes at `at` (all in one page pair); for hooks. 0 or -errno. */
-int rt_patch_code(uintptr_t at, const uint8_t *expect, const uint8_t *code, uint32_t n);
+/* One instruction to be replaced (patch.c); for hooks. */
+#define RT_CODE_TODO 1
+#define RT_CODE_WRITTEN 2
+struct rt_code {
+	uintptr_t at;
+	uint8_t from[5], to[5]; /* -EBUSY if there is something else */
+	int err; /* result: 0 or -errno */
+};
+/* Replaces all it can. Those of one page in one go. */
+void rt_patch_codes(struct rt_code *c, uint32_t n);
 
 /* ---- memory (memory.c): under rt.lock; zeroed; NULL without memory ---- */
 
