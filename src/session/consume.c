@@ -6,8 +6,8 @@
  * written after they were checked, their space is free again soon, and no ring waits long for the
  * others. The next round comes after the time in which the fullest ring could fill at
  * FILL_BYTES_US, the most that a CPU was ever seen to write, and sooner if it is half full. After
- * IDLE_NS without any event it comes IDLE_FACTOR times later, and after LONG_IDLE_NS so much later
- * that only a burst of 250 MB/s on one CPU would fill a ring meanwhile. Rings that nobody has are
+ * IDLE_NS in which no ring was found fuller than a BUSY_SHARE-th it comes IDLE_FACTOR times later, and
+ * after LONG_IDLE_NS so much later that only a burst of 250 MB/s on one CPU would fill a ring meanwhile. Rings that nobody has are
  * swept only. Overwrite rings are never read here.
  */
 #include "session/kernel.h"
@@ -20,6 +20,7 @@
 #define FILL_BYTES_US 1000u /* 1 GB/s a ring */
 #define ROUND_MIN_NS 500000u
 #define ROUND_MAX_NS 8000000u
+#define BUSY_SHARE 64
 #define IDLE_NS 1000000000u
 #define IDLE_FACTOR 2
 #define LONG_IDLE_NS 5000000000u
@@ -74,8 +75,9 @@ static bool is_due(struct rset *r, uint32_t ring, uint64_t pending, uint64_t now
 	return pending >= MIN(size / 4, TAKE_BYTES) || now - *since >= TAKE_AGE_NS;
 }
 
-/* Looks at the rings of one set. *busy: something waits. Returns ns until the next look. */
-static uint64_t look(struct rset *r, uint64_t now, bool *busy)
+/* Looks at the rings of one set. *most: the most that waits in one; set *busy if that is much.
+ * Returns ns until the next look. */
+static uint64_t look(struct rset *r, uint64_t now, uint64_t *most, bool *busy)
 {
 	const struct cairn_ringset_hdr *hdr = ringset_hdr(r->rs);
 	uint64_t wait = hdr->ring_bytes / FILL_BYTES_US * 1000u / 2;
@@ -84,7 +86,8 @@ static uint64_t look(struct rset *r, uint64_t now, bool *busy)
 	for (uint32_t i = 0; i < r->nrings; i++) {
 		uint64_t pending = ring_pending(r->rs, i), bytes;
 
-		*busy |= pending != 0;
+		*most = MAX(*most, pending);
+		*busy |= pending > hdr->ring_bytes / BUSY_SHARE;
 		if (!is_due(r, i, pending, now))
 			continue;
 		if (take(r, i, &bytes) < 0)
@@ -102,15 +105,13 @@ static uint64_t look_at_session(struct session *s, uint64_t now)
 
 	for (size_t i = 0; i < s->nrsets; i++) {
 		struct rset *r = s->rsets[i];
-		bool waits = false;
-		uint64_t w;
+		uint64_t w, waits = 0;
 
 		if (ringset_hdr(r->rs)->mode == CAIRN_MODE_OVERWRITE)
 			continue;
-		w = look(r, now, &waits);
+		w = look(r, now, &waits, &busy);
 		if (r->users || waits)
 			wait = MIN(wait, w);
-		busy |= waits;
 		for (uint32_t k = 0; sweep && k < r->nrings; k++)
 			(void)take_all(r, k); /* nothing there is no news */
 	}
