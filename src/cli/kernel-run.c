@@ -5,7 +5,9 @@
  * (kernel/rawread.h). Signals come as data, so that whatever ends it, it is taken down in order.
  */
 #include "cli/child.h"
+#include "cli/kernel-texts.h"
 #include "cli/kernel.h"
+#include "kernel/filter.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -114,6 +116,26 @@ static void order_settings(struct running *x)
 		*period = *runtime;
 		*runtime = swap;
 	}
+}
+
+/* The filter of --when, which is a trigger's by now ("snapshot:1 if FILTER"). */
+static int check_when(struct running *x)
+{
+	for (size_t i = 0; i < x->k->nlists; i++) {
+		const struct tracer_line *l = &x->k->lists[i];
+		const char *filter = strstr(l->text, " if ");
+		struct dynevent_fault fault;
+		char system[128], event[128];
+
+		if (!filter ||
+			sscanf(l->file, "events/%127[^/]/%127[^/]/trigger", system, event) != 2)
+			continue;
+		if (kfilter_check_event(x->top, system, event, filter + 4, &fault) == 0)
+			continue;
+		texts_say(x->k->c, "--when: filter", filter + 4, &fault);
+		return CLI_FAIL;
+	}
+	return CLI_OK;
 }
 
 static int open_tracer(struct running *x)
@@ -484,6 +506,8 @@ static int set_up(struct running *x)
 
 	if (ret == CLI_OK)
 		ret = kernel_open(x->k->c, &x->top);
+	if (ret == CLI_OK)
+		ret = check_when(x);
 	if (ret == CLI_OK)
 		ret = catch_signals(x);
 	if (ret == CLI_OK)

@@ -28,7 +28,7 @@ static const struct command verb_clean = {
 };
 
 static const struct command *const verbs[] = {
-	&command_kernel_list, &command_kernel_trace, &verb_clean, NULL};
+	&command_kernel_list, &command_kernel_trace, &command_kernel_check, &verb_clean, NULL};
 
 const struct command command_kernel = {
 	.name = "kernel",
@@ -39,6 +39,7 @@ const struct command command_kernel = {
 		 "  cairn kernel list                       what this kernel has, and lacks\n"
 		 "  cairn kernel trace function_graph -f 'vfs_*' -- ls\n"
 		 "  cairn kernel trace timerlat --duration 10s --summary\n"
+		 "  cairn kernel check --kprobe 'vfs_read file->f_pos count'\n"
 		 "  cairn kernel clean",
 	.run = run_verb,
 };

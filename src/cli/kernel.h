@@ -8,7 +8,8 @@
 #include "symbol/symbol.h"
 #include "view/out.h"
 
-extern const struct command command_kernel_list, command_kernel_trace; /* verbs */
+/* verbs */
+extern const struct command command_kernel_check, command_kernel_list, command_kernel_trace;
 
 /* As fail() and fail_by(), of the library's own struct. */
 int fail_kernel(const struct command *c, int r, const struct error *e);

@@ -4,10 +4,10 @@
  * the command from the terminal, as always; we wait for it and then finish the trace. A second
  * Ctrl-C does not wait any more. SIGTERM and SIGHUP, and SIGINT sent by kill(1), are passed on.
  */
+#include "cli/kernel-texts.h"
 #include "cli/progress.h"
 #include "cli/reach.h"
 #include "cli/record.h"
-#include "kernel/dynevent.h"
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -107,32 +107,6 @@ static struct cairn_kernel_rule *kernel_rules(struct record *r, size_t *ret_n)
 	return rules;
 }
 
-/* If the session did not start because of a probe's text, says which and where, with a caret. */
-static bool refused_probe(const struct record *r)
-{
-	struct dynevent_world *w = r->nprobes ? dynevent_world_new(NULL, karch_native()) : NULL;
-	AUTO(buf) struct buf text = {0};
-	bool refused = false;
-
-	for (size_t i = 0; w && i < r->nprobes && !refused; i++) {
-		AUTO(dynevent) struct dynevent d = {0};
-		struct dynevent_fault fault;
-		int kind = DYNEVENT_KPROBE;
-
-		while (strcmp(dynevent_kind_name((enum dynevent_kind)kind), r->probes[i].kind) != 0)
-			kind++;
-		refused = dynevent_parse(w, (enum dynevent_kind)kind, "probes", r->probes[i].text,
-				  &d, &fault) < 0;
-		if (refused)
-			dynevent_print_fault(&text, r->probes[i].text, &fault);
-		if (refused)
-			(void)fprintf(
-				stderr, "cairn record: --%s: %s", r->probes[i].kind, text.data);
-	}
-	dynevent_world_free(w);
-	return refused;
-}
-
 static int create_session(struct running *x)
 {
 	struct record *r = x->r;
@@ -172,7 +146,9 @@ static int create_session(struct running *x)
 	if (got < 0)
 		return fail_by(r->c, got, &err);
 	if (cairn_session_start(x->ctl, SESSION, r->what.timeout_ms, &report, &err) < 0)
-		return refused_probe(r) ? CLI_FAIL : fail(r->c, &err);
+		return texts_refused(r->c, r->probes, r->nprobes, rules, nkernel)
+			? CLI_FAIL
+			: fail(r->c, &err);
 	report_say(r->c, &report, "be traced");
 	return CLI_OK;
 }

@@ -1,5 +1,6 @@
 /* Dynamic events: what is probed in the kernel: functions, tracepoints, events. */
 #include "kernel/dynevent-impl.h"
+#include "kernel/filter.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -316,6 +317,8 @@ static int no_event(struct parse *p, struct span s, const char *system, const ch
 /* The words from `if` on, as they stand. */
 static int take_filter(struct parse *p)
 {
+	int r;
+
 	for (size_t i = p->next; i < p->nwords; i++) {
 		struct span last = p->words[p->nwords - 1], rest;
 
@@ -328,6 +331,11 @@ static int take_filter(struct parse *p)
 				"this kernel has no filters for eprobes");
 		rest.at = p->words[i + 1].at;
 		rest.len = last.at + last.len - rest.at;
+		r = kfilter_check(p->w, p->format, p->text + rest.at, rest.len, p->fault);
+		if (r) {
+			p->fault->at += rest.at;
+			return r;
+		}
 		p->filter = span_dup(p, rest);
 		p->nwords = i;
 		return p->filter ? 0 : no_memory(p);

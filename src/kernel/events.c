@@ -1,4 +1,5 @@
 /* The events of tracefs: which there are, their formats, switches and filters. */
+#include "kernel/filter.h"
 #include "kernel/tracefs.h"
 #include <dirent.h>
 #include <errno.h>
@@ -124,15 +125,25 @@ int tracefs_filter(struct tracefs *t, const char *system, const char *name, cons
 	struct error *e)
 {
 	AUTO(buf) struct buf said = {0};
+	struct dynevent_fault fault;
 	char path[512];
 	const char *why;
 	int err = event_path(path, sizeof(path), system, name, "filter");
 
 	if (err < 0)
 		return error_set(e, err, "no such event: %s:%s", system, name);
+	err = filter ? kfilter_check_event(t, system, name, filter, &fault) : 0;
+	if (err < 0) {
+		if (e) {
+			*e = fault.error;
+			error_where(e, "filter '%.80s', column %zu", filter, fault.at + 1);
+		}
+		return err;
+	}
 	err = tracefs_write(t, path, filter ? filter : "0", e);
 	if (err >= 0 || !filter)
 		return err;
+	err = err == -EPERM ? -EINVAL : err; /* some texts the kernel refuses so */
 	(void)error_set(
 		e, err, "the kernel refuses the filter '%.80s' of %s:%s", filter, system, name);
 	/* the file holds the text, a caret below the place, and the reason */

@@ -132,7 +132,7 @@ def filters_are_tried_and_nothing_is_left(t):
         assert said == "", said
         said = run("check", "-", text=config % ("no_field > 0", "traceon if prev_pid =="),
                    code=1).stderr
-        assert "Field not found" in said and "refuses the trigger" in said, said
+        assert "sched:sched_switch has no field 'no_field'" in said and "refuses the trigger" in said, said
         assert read(folder + "/events/sched/sched_switch/filter") == "none\n"
     run("write", "-k", "sched:sched_switch if no_field", code=1)
     ours = [n for n in os.listdir(TRACEFS + "/instances")

@@ -50,6 +50,41 @@ def the_list_is_the_kernels(t):
 
 
 @test
+def texts_are_judged_without_recording(t):
+    need_tracefs()
+    before = sorted(os.listdir(TRACEFS + "/instances")), read("dynamic_events")
+    good = kernel("check", "-k", "sched:sched_swi* if prev_pid > 1 && next_comm ~ 'ba*'")
+    assert good.returncode == 0 and "  events      sched:sched_switch\n" in good.stdout, good
+    bad = kernel("check", "--kernel-filter", "sched:sched_switch: prev_pid = 1")
+    assert bad.returncode == 1 and not bad.stdout, bad
+    assert ("cairn kernel check: --kernel-filter: an operator is missing: == != < <= > >= &\n"
+            "  sched:sched_switch: prev_pid = 1\n"
+            "                               ^\n"
+            "  '==' compares\n") == bad.stderr, bad.stderr
+    both = kernel("check", "--json", "-k", "sched:sched_* if prev_pid > 1", "--kernel-filter",
+                  "sched:sched_switch: nothing > 1", "-k", "nosuch:*")
+    fits, wrong, none = json.loads(both.stdout)["checks"]
+    assert both.returncode == 1 and not both.stderr, both
+    assert fits["ok"] and fits["events"] == ["sched:sched_switch"], fits
+    assert "sched:sched_wakeup" in fits["without"], fits
+    assert not wrong["ok"] and wrong["at"] == 20 and wrong["len"] == 7, wrong
+    assert not none["ok"] and "no kernel event matches" in none["message"], none
+    assert kernel("check").returncode == 2 and kernel("check", "text").returncode == 2
+    if os.path.exists(TRACEFS + "/uprobe_events"):
+        got = kernel("check", "--json", "--uprobe", CAIRN + ":main%return code=$retval:s32")
+        probe, = json.loads(got.stdout)["checks"]
+        assert probe["ok"] and probe["event"] == "uprobes:main__return", probe
+        assert probe["kind"] == "uprobe" and probe["return"], probe
+        assert probe["definition"].startswith("r:uprobes/main__return " + CAIRN + ":0x"), probe
+        assert probe["fields"] == [{"name": "code", "type": "s32", "from": "$retval:s32"}], probe
+        got = kernel("check", "--uprobe", CAIRN + ":main a=%rax")
+        assert got.returncode == 1 and "the kernel calls it %ax" in got.stderr, got
+    ours = [n for n in os.listdir(TRACEFS + "/instances") if n not in before[0] and
+            n.startswith("cairn-") and not os.path.exists("/proc/" + n.split("-")[1])]
+    assert not ours and "uprobes/main__return" not in read("dynamic_events"), ours
+
+
+@test
 def fields_are_those_of_the_format_files(t):
     need_tracefs()
     got = json.loads(kernel("list", "--fields", "--json", "sched:sched_switch", "irq:*").stdout)

@@ -259,10 +259,13 @@ def what_is_wrong_is_said(t):
     assert "no kernel event matches 'sched:no_such_event'" in r.err, r
     r = t.record(["true"], "-k", "sched:sched_switch if no_such_field == 1", status=1,
                  trace=t.path("b"))
-    assert "refuses the filter" in r.err and "Field not found" in r.err, r
+    assert "sched:sched_switch has no field 'no_such_field'" in r.err, r
+    assert "no_such_field == 1\n  ^~~" in r.err, r
     r = t.record(["touch", t.path("ran")], "-k", "sched:sched_switch if (prev_pid == 1", status=1,
                  trace=t.path("c"))
-    assert "refuses the filter" in r.err, r
+    assert "there is no ')' for this '('" in r.err and "\n  ^\n" in r.err, r
+    r = t.record(["true"], "--kernel-filter", "sched:*: prev_pid = 1", status=1, trace=t.path("d"))
+    assert "has no field 'prev_pid'" in r.err or "'==' compares" in r.err, r
     assert not os.path.exists(t.path("ran")), "the command ran though recording failed"
     left = [n for n in set(os.listdir(TRACEFS + "/instances")) - before if not alive(n)]
     assert not left, left

@@ -177,8 +177,16 @@ TEST(filters_that_are_refused)
 	AUTO(fd) int fd = -1;
 
 	/* the kernel's file refuses the write; a read-only directory entry stands for it */
-	CHECK_INT(tracefs_filter(t, "sched", "sched_switch", "prev_pid == 1", &e), -ENOENT);
-	CHECK(strstr(e.message, "prev_pid == 1") && strstr(e.message, "sched:sched_switch"));
+	CHECK_INT(tracefs_filter(t, "sched", "sched_waking", "prev_pid == 1", &e), -ENOENT);
+	CHECK(strstr(e.message, "prev_pid == 1") && strstr(e.message, "sched:sched_waking"));
+	/* by the format, before the kernel is asked */
+	put("events/sched/sched_switch/format",
+		"name: sched_switch\nID: 1\nformat:\n"
+		"\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;\n\n"
+		"\tfield:pid_t prev_pid;\toffset:8;\tsize:4;\tsigned:1;\n\nprint fmt: \"\"\n");
+	CHECK_INT(tracefs_filter(t, "sched", "sched_switch", "prev_pid = 1", &e), -EINVAL);
+	CHECK_STR(e.where, "filter 'prev_pid = 1', column 10");
+	CHECK(strstr(e.message, "an operator is missing") && strstr(e.hint, "=="));
 	put("error_log",
 		"[  1.0] event filter parse error: error: First one\n  Command: a\n           ^\n"
 		"[  9.5] trace_kprobe: error: Failed to find symbol\n"

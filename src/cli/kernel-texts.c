@@ -1,0 +1,120 @@
+/* Texts of probes and filters that are refused, shown with a caret. See kernel-texts.h. */
+#include "cli/kernel-texts.h"
+#include "kernel/filter.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The group is given, since one with the default name may be there: a session has its own. */
+int texts_probe(struct dynevent_world *w, enum dynevent_kind kind, const char *text,
+	struct dynevent *ret, struct dynevent_fault *fault)
+{
+	AUTO(dynevent) struct dynevent first = {0};
+	int r;
+
+	if (kind == DYNEVENT_ANY)
+		return dynevent_parse(w, kind, NULL, text, ret, fault);
+	r = dynevent_parse(w, kind, "probes", text, &first, fault);
+	return r ? r : dynevent_parse(w, kind, first.shown_group, text, ret, fault);
+}
+
+const char *texts_split(const char *rule, char **ret_pattern)
+{
+	static const char between[] = " if ";
+	const char *at = strstr(rule, between);
+
+	*ret_pattern = at ? strndup(rule, (size_t)(at - rule)) : strdup(rule);
+	return at ? at + strlen(between) : NULL;
+}
+
+int texts_filter(
+	struct tracefs *t, const char *pattern, const char *filter, struct texts_filter *ret)
+{
+	struct texts_filter f = {0};
+	int r = tracefs_events(t, pattern, &f.events, &f.fault.error);
+
+	if (r == 0 && f.events.n == 0)
+		r = error_set(&f.fault.error, -ENOENT, "no kernel event matches '%s'", pattern);
+	f.fits = r == 0 ? calloc(f.events.n, sizeof(*f.fits)) : NULL;
+	if (r == 0 && !f.fits)
+		r = error_set(&f.fault.error, -ENOMEM, "out of memory");
+	for (size_t i = 0; r == 0 && i < f.events.n; i++) {
+		const struct tracefs_event *ev = &f.events.all[i];
+		struct dynevent_fault fault = {0};
+
+		f.fits[i] = !filter ||
+			kfilter_check_event(t, ev->system, ev->name, filter, &fault) == 0;
+		if (!f.fits[i] && f.n == i)
+			f.fault = fault;
+		f.n += f.fits[i];
+	}
+	*ret = f;
+	return r;
+}
+
+void auto_texts_filter(struct texts_filter *f)
+{
+	tracefs_events_done(&f->events);
+	free(f->fits);
+}
+
+void texts_say(const struct command *c, const char *option, const char *text,
+	const struct dynevent_fault *fault)
+{
+	AUTO(buf) struct buf b = {0};
+
+	dynevent_print_fault(&b, text, fault);
+	(void)fprintf(stderr, "cairn %s%s%s: %s: %s", c->parent ? c->parent : "",
+		c->parent ? " " : "", c->name, option, b.data ? b.data : "refused\n");
+}
+
+static bool probe_refused(
+	const struct command *c, struct dynevent_world *w, const struct cairn_kernel_probe *p)
+{
+	AUTO(dynevent) struct dynevent d = {0};
+	struct dynevent_fault fault;
+	int kind = DYNEVENT_KPROBE;
+	char option[32];
+
+	while (strcmp(dynevent_kind_name((enum dynevent_kind)kind), p->kind) != 0)
+		kind++;
+	if (dynevent_parse(w, (enum dynevent_kind)kind, "probes", p->text, &d, &fault) == 0)
+		return false;
+	(void)snprintf(option, sizeof(option), "--%s", p->kind); /* fits */
+	texts_say(c, option, p->text, &fault);
+	return true;
+}
+
+/* A rule whose filter fits none of its events. */
+static bool rule_refused(
+	const struct command *c, struct tracefs *t, const struct cairn_kernel_rule *rule)
+{
+	struct texts_filter f AUTO(texts_filter) = {0};
+	AUTO(free) char *pattern = NULL;
+	const char *filter = texts_split(rule->pattern, &pattern);
+	char option[200];
+
+	filter = rule->filter ? rule->filter : filter;
+	if (!pattern || !filter || texts_filter(t, pattern, filter, &f) < 0 || f.n)
+		return false;
+	(void)snprintf(option, sizeof(option), "%s: filter", pattern); /* a cut one is fine */
+	texts_say(c, option, filter, &f.fault);
+	return true;
+}
+
+bool texts_refused(const struct command *c, const struct cairn_kernel_probe *probes, size_t nprobes,
+	const struct cairn_kernel_rule *rules, size_t nrules)
+{
+	struct dynevent_world *w = nprobes ? dynevent_world_new(NULL, karch_native()) : NULL;
+	AUTO(tracefs) struct tracefs *t = NULL;
+	bool refused = false;
+
+	if (nrules && tracefs_open(NULL, &t, NULL) < 0)
+		nrules = 0;
+	for (size_t i = 0; i < nrules && !refused; i++)
+		refused = rule_refused(c, t, &rules[i]);
+	for (size_t i = 0; w && i < nprobes && !refused; i++)
+		refused = probe_refused(c, w, &probes[i]);
+	dynevent_world_free(w);
+	return refused;
+}
