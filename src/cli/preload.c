@@ -159,3 +159,22 @@ bool preload_check(const struct command *c, const char *command)
 		(void)fail_text(c, texts[v].hint, "%s %s", path, texts[v].why);
 	return v != OTHER_LIBC;
 }
+
+const char *preload_runtime_hint(const char *command)
+{
+	char path[PATH_MAX];
+
+	switch (command_find(command, path, sizeof(path)) == 0 ? judge(path) : LOADED) {
+	case STATIC:
+		return "a static program links the runtime: `pkg-config --libs cairn-rt-static`, or "
+		       "-Wl,-u,cairn_rt_register_v1 libcairn-rt.a";
+	case OTHER_BITS:
+	case OTHER_MACHINE: return "the runtime is of this machine: build the program for it";
+	case OTHER_LIBC: return "the runtime is for the C library that cairn runs with (glibc)";
+	case OTHER_RIGHTS:
+		return "it runs with other rights than yours, and so loads the runtime only from "
+		       "/run/cairn, by root's `cairn daemon`";
+	case LOADED: break;
+	}
+	return "did it reach main()? CAIRN_RT names the runtime if it is not where cairn is";
+}

@@ -7,5 +7,7 @@
 /* Says if they will not, and why, as far as the file tells. False: they are to be left out, what they
  * would do to the command is unknown. */
 bool preload_check(const struct command *c, const char *command);
+/* What to do about a marked command that did not load the runtime. Static text. */
+const char *preload_runtime_hint(const char *command);
 
 #endif

@@ -5,6 +5,7 @@
  * Ctrl-C does not wait any more. SIGTERM and SIGHUP, and SIGINT sent by kill(1), are passed on.
  */
 #include "cli/kernel-texts.h"
+#include "cli/preload.h"
 #include "cli/progress.h"
 #include "cli/reach.h"
 #include "cli/record.h"
@@ -338,9 +339,7 @@ static int say_nothing_recorded(const struct running *x)
 		return CLI_OK;
 	}
 	if (!host.joined && r->argv && reach_is_marked(r->argv[0]))
-		(void)fail_text(r->c,
-			"a static program links the runtime: `pkg-config --libs cairn-rt-static`, or "
-			"-Wl,-u,cairn_rt_register_v1 libcairn-rt.a",
+		(void)fail_text(r->c, preload_runtime_hint(r->argv[0]),
 			"nothing was recorded: '%s' is marked, but did not load the runtime",
 			r->argv[0]);
 	else if (!host.joined && r->argv)
