@@ -164,7 +164,8 @@ struct cairn_kernel_config {
 	const pid_t *pids; /* only these and their children; none: the session's pids */
 	size_t npids;
 	int all; /* != 0: the whole system */
-	uint64_t buffer_bytes; /* of each CPU's buffer in the kernel; 0: 2 MiB */
+	uint64_t
+		buffer_bytes; /* of each CPU's buffer in the kernel; 0: 8 MiB, if there is memory */
 	int buffer_adapts; /* != 0: it grows when it is too small */
 	int lttng_names; /* != 0: events and environment are called as LTTng's, for Trace Compass */
 	unsigned stacks; /* CAIRN_STACK_*: with each event the stack that led to it */

@@ -53,7 +53,7 @@ static const struct option_def options[] = {
 	{OPT_R_KERNEL_FILTER, 0, "kernel-filter", "TEXT",
 		"'EVENT: FILTER': the kernel keeps of EVENT what\npasses FILTER"},
 	{OPT_R_KERNEL_BUFFER, 0, "kernel-buffer", "SIZE",
-		"of each CPU in the kernel; default 2M; auto:\nit grows when it is too small"},
+		"of each CPU in the kernel; default 8M; auto:\nit grows when it is too small"},
 	{OPT_R_NAMES, 0, "names", "WHOSE",
 		"call kernel events as the kernel does (kernel;\ndefault), or as LTTng does (lttng), for Trace\nCompass"},
 	{OPT_R_STACK, 0, "stack", "WHAT",

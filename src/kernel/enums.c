@@ -66,8 +66,8 @@ static bool next_name(const char **at, const char *end, const char **ret, size_t
 			p++;
 		if ((*begin < 'A' || *begin > 'Z') && *begin != '_')
 			continue;
-		if (p < end && *p == '(')
-			continue;
+		if ((p < end && *p == '(') || (p - begin == 3 && memcmp(begin, "REC", 3) == 0))
+			continue; /* REC: the record itself */
 		*at = p;
 		*ret = begin;
 		*ret_n = (size_t)(p - begin);

@@ -32,7 +32,7 @@ static int compare(const void *a, const void *b)
 	return c ? c : strcmp(x->name, y->name);
 }
 
-static int add(struct tracefs_events *l, char *system, char *name)
+static int add(struct tracefs_events *l, const char *system, const char *name)
 {
 	struct tracefs_event *ev = VEC_ADD(l->all, l->n, l->cap);
 
@@ -43,6 +43,23 @@ static int add(struct tracefs_events *l, char *system, char *name)
 	return ev->system && ev->name ? 0 : -ENOMEM;
 }
 
+/* 1: the pattern names one event that is there, and it was added; else 0 or -ENOMEM. */
+static int add_named(struct tracefs *top, const char *pattern, struct tracefs_events *l)
+{
+	const char *colon = strchr(pattern, ':');
+	char system[256], path[600];
+	size_t n = colon ? (size_t)(colon - pattern) : 0;
+
+	if (!n || n >= sizeof(system) || strpbrk(pattern, "*?/.") || strlen(colon) >= 256)
+		return 0;
+	memcpy(system, pattern, n);
+	system[n] = 0;
+	(void)snprintf(path, sizeof(path), "events/%s/%s/enable", system, colon + 1); /* fits */
+	if (!tracefs_has(top, path))
+		return 0;
+	return add(l, system, colon + 1) < 0 ? -ENOMEM : 1;
+}
+
 /* The file available_events: "system:name" lines, those of ftrace itself apart. */
 int tracefs_events(
 	struct tracefs *t, const char *pattern, struct tracefs_events *ret, struct error *e)
@@ -51,10 +68,10 @@ int tracefs_events(
 	struct tracefs_events l = {0};
 	/* instances list the same events, and only the top has them in one file */
 	struct tracefs *top = t->top ? (struct tracefs *)t->top : t;
-	int err = tracefs_read(top, "available_events", &b, e);
+	int err = pattern ? add_named(top, pattern, &l) : 0;
 	char *save = NULL;
 
-	if (err < 0)
+	if (err == 0 && (err = tracefs_read(top, "available_events", &b, e)) < 0)
 		return err;
 	for (char *line = b.data ? strtok_r(b.data, "\n", &save) : NULL; line && err == 0;
 		line = strtok_r(NULL, "\n", &save)) {

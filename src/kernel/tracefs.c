@@ -237,13 +237,11 @@ int tracefs_on(struct tracefs *t, bool on, struct error *e)
 
 int tracefs_pids(struct tracefs *t, const int32_t *pids, size_t n, struct error *e)
 {
-	int err = tracefs_write(t, "set_event_pid", "", e); /* none, whoever were there */
+	AUTO(buf) struct buf text = {0};
 
-	for (size_t i = 0; i < n && err == 0; i++) {
-		char text[16];
-
-		(void)snprintf(text, sizeof(text), "%d\n", pids[i]); /* fits */
-		err = tracefs_append(t, "set_event_pid", text, e);
-	}
-	return err;
+	for (size_t i = 0; i < n; i++)
+		buf_printf(&text, "%d\n", pids[i]);
+	if (text.err)
+		return error_set(e, -ENOMEM, "no memory for a list of threads");
+	return tracefs_write(t, "set_event_pid", text.data ? text.data : "", e);
 }

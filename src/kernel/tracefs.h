@@ -96,7 +96,8 @@ int tracefs_filter(struct tracefs *t, const char *system, const char *name, cons
 
 /* ---- what all of it records ---- */
 
-/* Only these tasks (and, with the option event-fork, their children). */
+/* Only these tasks (and, with the option event-fork, their children), whoever was on the list before. The
+ * first list costs the kernel nothing, another one grace periods. */
 int tracefs_pids(struct tracefs *t, const int32_t *pids, size_t n, struct error *e);
 int tracefs_option(struct tracefs *t, const char *name, bool on, struct error *e);
 int tracefs_clock(struct tracefs *t, const char *clock, struct error *e);

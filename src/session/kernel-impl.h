@@ -9,9 +9,12 @@
 #include "kernel/tracefs.h"
 #include "session/kernel.h"
 
-#define KREC_BUFFER_DEFAULT (2u << 20) /* of each CPU */
+#define KREC_BUFFER_DEFAULT (8u << 20) /* of each CPU, if there is memory */
+#define KREC_BUFFER_LEAST (1u << 20)
+#define KREC_MEMORY_PART \
+	32 /* all buffers together have at most this part of the memory by default */
 #define KREC_BUFFER_MAX (256u << 20)
-#define KREC_FILL_PERCENT "25" /* a buffer so full wakes the host */
+#define KREC_FILL_PERCENT "50" /* a buffer so full wakes the host */
 
 struct krec_rule {
 	char *pattern, *filter; /* owned; filter may be NULL */
@@ -26,7 +29,7 @@ struct krec_cpu {
 	int fd; /* trace_pipe_raw; -1: none */
 	struct kctf_stream s;
 	struct stream file;
-	uint64_t pages; /* read since the last look at how full it was */
+	uint64_t pages; /* read without a pause: so much was waiting */
 	uint64_t unsaid; /* losses that no packet has said yet */
 };
 
@@ -39,6 +42,7 @@ struct krec {
 	pid_t *pids; /* owned; none and !all: the session's, or nobody to limit to */
 	size_t npids;
 	bool all, adapt, as_lttng, is_on;
+	bool is_polled; /* the host is woken when a buffer fills; else by age alone */
 	uint64_t buffer_bytes; /* of each CPU, now */
 	struct tracefs *top, *instance; /* owned; instance NULL: not recording */
 	struct kpage_layout layout;
@@ -66,8 +70,7 @@ struct krec {
 	int write_error;
 };
 
-/* Reads all that the CPU's buffer has now, or a bounded part (true: more waits). */
-bool krec_read_cpu(struct session *s, struct krec_cpu *c, bool to_the_end);
+void krec_read_to_the_end(struct session *s, struct krec_cpu *c); /* of what is there */
 void krec_flush(struct session *s, struct krec_cpu *c, bool final);
 void krec_write_texts(struct session *s);
 void krec_final_losses(struct session *s, struct krec_cpu *c);

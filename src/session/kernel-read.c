@@ -1,12 +1,15 @@
 /* Reading the kernel's buffers, without ever blocking the host.
  *
  * Each CPU's trace_pipe_raw is read by read(2), a page at a time. The kernel wakes the host when a buffer
- * is a quarter full (option buffer_percent, epoll); besides, what waits is read when it is AGE_NS old.
- * A look reads LOOK_PAGES of each CPU at most before it turns to the others.
+ * is half full (option buffer_percent, epoll). Then 1/SLICE of it is read, the oldest, so that a reader
+ * that keeps up stays behind the writer by what the writer's cache holds: reading lines that are still
+ * there would cost the traced program more than the events do. Besides, all that waits is read when it is
+ * AGE_NS old. A look reads LOOK_PAGES of each CPU at most before it turns to the others.
  */
 #include "session/kernel-impl.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +17,9 @@
 #include <unistd.h>
 
 #define AGE_NS 100000000u
-#define LOOK_PAGES 512
+#define LOOK_PAGES 1024
+#define SLICE 4
 #define PACKET_BYTES (256u << 10)
-#define GROW_FILL 2 /* --kernel-buffer auto: grow when 1/GROW_FILL of it was waiting at once */
 
 static void write_failed(struct session *s, int r)
 {
@@ -103,20 +106,56 @@ static int read_page(struct session *s, struct krec_cpu *c)
 	return 1;
 }
 
-bool krec_read_cpu(struct session *s, struct krec_cpu *c, bool to_the_end)
+/* At most `pages`; true: more may wait. */
+static bool read_some(struct session *s, struct krec_cpu *c, uint64_t pages)
 {
 	int got = 1;
 
-	if (c->fd < 0)
-		return false;
-	for (unsigned i = 0; (to_the_end || i < LOOK_PAGES) && got > 0; i++) {
+	for (uint64_t i = 0; i < pages && got > 0; i++) {
 		got = read_page(s, c);
 		c->pages += got > 0;
 	}
 	return got > 0;
 }
 
-/* Buffers that were half full get twice the room; at most KREC_BUFFER_MAX each. */
+void krec_read_to_the_end(struct session *s, struct krec_cpu *c)
+{
+	if (c->fd >= 0)
+		(void)read_some(s, c, UINT64_MAX);
+}
+
+/* The buffers that are half full, a part of each; true: there may be more such. */
+static bool read_full(struct session *s)
+{
+	struct krec *k = s->kernel;
+	uint64_t slice = MAX(k->buffer_bytes / k->layout.size / SLICE, 1);
+	bool some = false;
+
+	for (uint32_t i = 0; i < k->ncpus; i++) {
+		struct pollfd p = {.fd = k->cpus[i].fd, .events = POLLIN};
+
+		if (p.fd >= 0 && poll(&p, 1, 0) > 0) {
+			(void)read_some(s, &k->cpus[i], MIN(slice, LOOK_PAGES));
+			some = true;
+		} else {
+			k->cpus[i].pages = 0;
+		}
+	}
+	return some;
+}
+
+static bool read_all(struct session *s)
+{
+	struct krec *k = s->kernel;
+	bool more = false;
+
+	for (uint32_t i = 0; i < k->ncpus; i++)
+		if (k->cpus[i].fd >= 0)
+			more |= read_some(s, &k->cpus[i], LOOK_PAGES);
+	return more;
+}
+
+/* Buffers of which three quarters were read at once get twice the room; at most KREC_BUFFER_MAX each. */
 static void adapt(struct session *s)
 {
 	struct krec *k = s->kernel;
@@ -126,15 +165,16 @@ static void adapt(struct session *s)
 	for (uint32_t i = 0; i < k->ncpus; i++) {
 		most = MAX(most, k->cpus[i].pages);
 		lost += k->cpus[i].s.lost[CAIRN_LOST_OVERWRITTEN] + k->cpus[i].s.unknown_gaps;
-		k->cpus[i].pages = 0;
 	}
-	if (most * k->layout.size < k->buffer_bytes / GROW_FILL && lost == k->lost)
+	if (most * k->layout.size < k->buffer_bytes / 4 * 3 && lost == k->lost)
 		return;
 	k->lost = lost;
 	if (k->buffer_bytes * 2 > KREC_BUFFER_MAX ||
 		tracefs_buffer(k->instance, k->buffer_bytes * 2, NULL) < 0)
 		return; /* no memory for more: it stays */
 	k->buffer_bytes *= 2;
+	for (uint32_t i = 0; i < k->ncpus; i++)
+		k->cpus[i].pages = 0;
 	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)k->buffer_bytes >> 10);
 	host_say(s->host, "session %s: the kernel's buffers have %s KiB each now", s->name, text);
 }
@@ -142,15 +182,16 @@ static void adapt(struct session *s)
 uint64_t krec_step(struct session *s, uint64_t now)
 {
 	struct krec *k = s->kernel;
-	bool old, more = false;
+	bool old, more;
 
 	if (!k || !k->instance || !k->is_on)
 		return UINT64_MAX;
 	old = now >= k->next_ns;
-	for (uint32_t i = 0; i < k->ncpus; i++)
-		more |= krec_read_cpu(s, &k->cpus[i], false);
+	more = old ? read_all(s) : k->is_polled && read_full(s);
 	if (k->adapt)
 		adapt(s);
+	for (uint32_t i = 0; i < k->ncpus && old; i++)
+		k->cpus[i].pages = 0;
 	if (old)
 		krec_names_write(s);
 	for (uint32_t i = 0; i < k->ncpus && old; i++)

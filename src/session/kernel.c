@@ -92,6 +92,17 @@ const char *krec_dir(const struct session *s)
 	return s->kernel ? s->kernel->dir : NULL;
 }
 
+/* Big enough to leave the caches of the CPUs that write before it is read, and for some 20 ms of the
+ * fastest events. */
+static uint64_t default_buffer(const struct session *s)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+	uint64_t part =
+		pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size / KREC_MEMORY_PART : 0;
+
+	return MAX(MIN(part / MAX(s->host->nrings, 1u), KREC_BUFFER_DEFAULT), KREC_BUFFER_LEAST);
+}
+
 int krec_new(struct session *s, struct json_object *args, struct error *err)
 {
 	struct json_object *o = json_get(args, "kernel", json_type_object);
@@ -124,7 +135,7 @@ int krec_new(struct session *s, struct json_object *args, struct error *err)
 	k->stacks = (unsigned)json_int(o, "stacks", 0);
 	k->buffer_bytes = json_u64(o, "buffer_bytes");
 	if (!k->buffer_bytes)
-		k->buffer_bytes = KREC_BUFFER_DEFAULT;
+		k->buffer_bytes = default_buffer(s);
 	if (read_rules(k, o) < 0 || read_pids(k, o) < 0)
 		return error_set(err, -ENOMEM, "no memory for a session, or too many -k");
 	r = krec_probes_read(k, o, err);
@@ -244,39 +255,68 @@ static int enable_rule(struct session *s, const struct krec_rule *rule, struct e
 	return r;
 }
 
-/* All threads of a process: the kernel's list is of threads. */
-static int add_threads(struct krec *k, pid_t pid, struct error *err)
+struct tids {
+	int32_t *all; /* owned vector */
+	size_t n, cap;
+};
+
+/* The other threads of a process: the kernel's list is of threads. */
+static int add_threads(struct tids *t, pid_t pid)
 {
 	char path[64];
 	AUTO(dir) DIR *d = NULL;
-	struct dirent *t;
-	int r = 0;
+	struct dirent *f;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/task", pid); /* fits */
 	d = opendir(path);
-	while (d && r == 0 && (t = readdir(d))) {
-		if (t->d_name[0] != '.')
-			r = tracefs_append(k->instance, "set_event_pid", t->d_name, err);
+	while (d && (f = readdir(d))) {
+		int32_t *tid;
+
+		if (f->d_name[0] == '.' || atoi(f->d_name) == pid)
+			continue;
+		tid = VEC_ADD(t->all, t->n, t->cap);
+		if (!tid)
+			return -ENOMEM;
+		*tid = atoi(f->d_name);
+	}
+	return 0;
+}
+
+static int read_threads(struct tids *t, const pid_t *pids, size_t n)
+{
+	int r = 0;
+
+	t->n = 0;
+	for (size_t i = 0; i < n && r == 0; i++) {
+		int32_t *pid = VEC_ADD(t->all, t->n, t->cap);
+
+		if (!pid)
+			return -ENOMEM;
+		*pid = pids[i];
+		r = add_threads(t, pids[i]);
 	}
 	return r;
 }
 
+/* The list is written at once: to change it later takes the kernel some 30 ms. So what is read again
+ * behind it is usually the same; else a thread came meanwhile, whose children come with it. */
 static int limit(struct session *s, struct error *err)
 {
 	struct krec *k = s->kernel;
 	const pid_t *pids = k->npids ? k->pids : s->pids;
-	size_t n = k->npids ? k->npids : s->npids;
-	int r = 0;
+	size_t n = k->npids ? k->npids : s->npids, before = 0;
+	struct tids t = {0};
+	int r;
 
 	if (k->all || !n)
 		return 0;
-	r = tracefs_pids(k->instance, pids, n, err);
-	if (r == 0)
-		r = tracefs_option(k->instance, "event-fork", true, err);
-	/* after the option: a thread that comes meanwhile is a child of one that is there */
-	for (size_t i = 0; i < n && r == 0; i++)
-		r = add_threads(k, pids[i], err);
-	return r;
+	r = tracefs_option(k->instance, "event-fork", true, err);
+	while (r == 0 && (r = read_threads(&t, pids, n)) == 0 && t.n > before) {
+		before = t.n;
+		r = tracefs_pids(k->instance, t.all, t.n, err);
+	}
+	free(t.all);
+	return r == -ENOMEM ? error_set(err, r, "no memory for a list of threads") : r;
 }
 
 static int set_up(struct session *s, struct error *err)
@@ -307,10 +347,10 @@ static int set_up(struct session *s, struct error *err)
 static int open_cpus(struct session *s, struct error *err)
 {
 	struct krec *k = s->kernel;
-	bool polled = s->channels[0].mode != CAIRN_MODE_OVERWRITE;
 	uint32_t n = MIN(s->host->nrings, CPUS_MAX);
 	char path[64];
 
+	k->is_polled = s->channels[0].mode != CAIRN_MODE_OVERWRITE;
 	if (!k->cpus) {
 		k->cpus = calloc(n, sizeof(*k->cpus));
 		if (!k->cpus)
@@ -333,7 +373,7 @@ static int open_cpus(struct session *s, struct error *err)
 			return error_set(err, fd, "cannot open %s/%s: %s", k->instance->path, path,
 				strerror(-fd));
 		k->cpus[i].fd = fd;
-		if (polled)
+		if (k->is_polled)
 			(void)host_listens(s->host, fd, &s->host->kernel_ready); /* else by age */
 	}
 	return 0;
@@ -457,7 +497,7 @@ void krec_end(struct session *s)
 	if (!k || !k->instance)
 		return;
 	for (uint32_t i = 0; i < k->ncpus; i++) {
-		(void)krec_read_cpu(s, &k->cpus[i], true);
+		krec_read_to_the_end(s, &k->cpus[i]);
 		krec_flush(s, &k->cpus[i], false);
 		krec_final_losses(s, &k->cpus[i]);
 	}
