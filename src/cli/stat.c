@@ -231,7 +231,8 @@ static size_t merge_names(struct count *c, size_t n)
 		} else
 			c[used++] = c[i];
 	}
-	qsort(c, used, sizeof(*c), by_events);
+	if (used)
+		qsort(c, used, sizeof(*c), by_events);
 	return used;
 }
 

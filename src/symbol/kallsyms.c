@@ -145,7 +145,8 @@ int kallsyms_parse(const char *text, size_t len, struct kallsyms **ret, struct e
 				: err == -ENODATA ? "kallsyms names no function"
 						  : "no memory for kallsyms");
 	}
-	qsort(k->all, k->n, sizeof(*k->all), by_address);
+	if (k->n)
+		qsort(k->all, k->n, sizeof(*k->all), by_address);
 	*ret = k;
 	return 0;
 }
