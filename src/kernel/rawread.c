@@ -275,8 +275,7 @@ int kraw_read(struct kraw *r, uint64_t until, kraw_each each, void *data, struct
 		return error_set(e, err, "cannot read the kernel's buffers: %s", strerror(-err));
 	if (!r->nwaiting)
 		return 0;
-	if (r->nwaiting)
-		qsort(r->waiting, r->nwaiting, sizeof(*r->waiting), by_time);
+	qsort(r->waiting, r->nwaiting, sizeof(*r->waiting), by_time);
 	for (; n < r->nwaiting && r->waiting[n].ts < until && err == 0; n++)
 		err = give(r, &r->waiting[n], each, data);
 	return err ? err : keep_rest(r, n);

@@ -209,8 +209,7 @@ void krec_names_write(struct session *s)
 		dump_all(n, k->start_ts);
 	if (!n->n)
 		return;
-	if (n->n)
-		qsort(n->all, n->n, sizeof(*n->all), compare);
+	qsort(n->all, n->n, sizeof(*n->all), compare);
 	begin = MAX(n->last_ts, n->all[0].ts);
 	for (size_t i = 0; i < n->n; i++) {
 		const struct name *a = &n->all[i];
