@@ -144,6 +144,21 @@ static void check_events(struct checker *c, const struct bootconfig_key *k)
 	}
 }
 
+/* What this kernel has, but not so early, or not there. */
+static void check_early_tracer(struct checker *c, const struct bootconfig_key *k, bool top)
+{
+	const char *tracer = k->values ? k->values->text : "";
+	const char *why = top ? NULL : boot_not_in_instances(tracer);
+
+	if (why)
+		found(c, k->values->at, "%s", why);
+	else if (top && boot_tracer_is_late(tracer))
+		found(c, k->values->at,
+			"the kernel has this tracer too late for this key: kernel.ftrace = %s waits "
+			"for it",
+			tracer);
+}
+
 static void check_instance(struct checker *c, const struct bootconfig_key *at, bool top)
 {
 	for (const struct bootconfig_key *k = at->first; k; k = k->next) {
@@ -155,6 +170,8 @@ static void check_instance(struct checker *c, const struct bootconfig_key *at, b
 			continue;
 		if (strcmp(k->word, "event") == 0)
 			check_events(c, k);
+		else if (strcmp(k->word, "tracer") == 0)
+			check_early_tracer(c, k, top);
 		else if (strcmp(k->word, "ftrace") == 0)
 			for (const struct bootconfig_key *f = k->first; f; f = f->next)
 				check_values(c, row_of(c, function_rows, f, "here"), f);

@@ -230,12 +230,34 @@ static int add_graph(struct writer *w)
 	return r < 0 ? r : set_param(w, "ftrace_graph_max_depth", &one);
 }
 
+static int check_tracer(struct writer *w)
+{
+	const struct boot_instance *i = w->i;
+	const char *why = i->name && i->tracer ? boot_not_in_instances(i->tracer) : NULL;
+
+	if (!why)
+		return 0;
+	(void)error_set(w->e, 0, "%s: %s", i->tracer, why);
+	error_hint(w->e, "use it outside of instances, or another one in '%s'", i->name);
+	return -EINVAL;
+}
+
+static int add_tracer(struct writer *w)
+{
+	const char *tracer = w->i->tracer;
+	struct boot_list one = {.items = &tracer, .len = 1};
+
+	return tracer && boot_tracer_is_late(tracer) ? set_param(w, "ftrace", &one)
+						     : set(w, w->under, "tracer", tracer);
+}
+
 static int add_instance(struct writer *w, const struct boot_instance *i)
 {
 	char size[32] = "";
 	int r = key_at(w, NULL, i->name ? "ftrace.instance" : "ftrace", &w->under);
 
 	w->i = i;
+	r = r < 0 ? r : check_tracer(w);
 	r = r < 0 || !i->name ? r : name_key(w, w->under, i->name, &w->under);
 	if (i->buffer_bytes)
 		(void)snprintf(
@@ -248,7 +270,7 @@ static int add_instance(struct writer *w, const struct boot_instance *i)
 	r = r < 0 ? r : set(w, w->under, "cpumask", i->cpumask);
 	r = r < 0 ? r : set_list(w, "ftrace.filters", &i->functions);
 	r = r < 0 ? r : set_list(w, "ftrace.notraces", &i->not_functions);
-	r = r < 0 ? r : set(w, w->under, "tracer", i->tracer);
+	r = r < 0 ? r : add_tracer(w);
 	r = r < 0 ? r
 		  : set(w, w->under, "alloc_snapshot", i->snapshot || i->boot_snapshot ? "" : NULL);
 	r = r < 0 ? r : add_events(w);

@@ -67,6 +67,29 @@ void auto_boot_session(struct boot_session *s)
 	boot_session_done(s);
 }
 
+bool boot_tracer_is_late(const char *tracer)
+{
+	static const char *const late[] = {"blk", "hwlat", "mmiotrace", "osnoise", "timerlat"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(late); i++)
+		if (strcmp(late[i], tracer) == 0)
+			return true;
+	return false;
+}
+
+/* Kernels from 6.11 on make an instance's part of function graphs together with its files, which come
+ * after this tracer is started: they read through a null pointer. Those before have no such tracer in
+ * instances. */
+const char *boot_not_in_instances(const char *tracer)
+{
+	if (strcmp(tracer, "function_graph") == 0)
+		return "function_graph in an instance stops the kernel at boot (an oops, 6.11 and "
+		       "later), or is not there (before)";
+	if (boot_tracer_is_late(tracer))
+		return "the kernel has this tracer only after it has started the instances of boot";
+	return NULL;
+}
+
 void boot_dump_text(const struct boot_session *s, struct buf *ret)
 {
 	bool several = false, any = false;

@@ -10,10 +10,15 @@
 int dynevent_create(struct tracefs *top, const struct dynevent *d, struct error *e)
 {
 	AUTO(buf) struct buf line = {0};
+	int r;
 
 	buf_printf(&line, "%s\n", d->definition);
-	return line.err ? error_set(e, -ENOMEM, "out of memory")
-			: tracefs_append(top, FILE_NAME, line.data, e);
+	if (line.err)
+		return error_set(e, -ENOMEM, "out of memory");
+	r = tracefs_append(top, FILE_NAME, line.data, e);
+	if (r == -EILSEQ) /* what only the kernel knows: it has decoded the function */
+		return error_set(e, -EINVAL, "no instruction begins at %.200s", d->place);
+	return r;
 }
 
 int dynevent_remove(struct tracefs *top, const char *group, const char *event, struct error *e)

@@ -59,7 +59,8 @@ static void differ(struct diff *d, const char *text, const char *what, const cha
 /* What we refuse and the kernel takes, and the other way round: docs/decisions/031. */
 static bool stated_refusal(const char *why)
 {
-	return strstr(why, "no executable part") || strstr(why, "neither a program");
+	return strstr(why, "no executable part") || strstr(why, "neither a program") ||
+		strstr(why, "is not loaded");
 }
 
 static bool stated_help(const char *text)
@@ -84,7 +85,7 @@ static void judge(
 	(void)snprintf(why, sizeof(why), "%s", r ? fault.error.message : ours.definition);
 	if (verbatim) {
 		k = kernel_takes(d, text);
-		if ((k == 0) != (r == 0) && !known && !(r && stated_refusal(why)) &&
+		if ((k == 0) != (r == 0) && !known && k != -EILSEQ && !(r && stated_refusal(why)) &&
 			!(r == 0 && stated_help(text)))
 			differ(d, text, k == 0 ? "only the kernel takes it" : "only we take it",
 				why);
@@ -93,7 +94,7 @@ static void judge(
 	}
 	if (r == 0) {
 		k = kernel_takes(d, ours.definition);
-		if (k)
+		if (k && k != -EILSEQ) /* where instructions begin, only the kernel knows */
 			differ(d, text, strerror(-k), why);
 		else
 			d->taken++;

@@ -1,4 +1,5 @@
 /* Tests of src/kernel/boot-*.c: sessions from boot on in both forms, command lines taken apart. */
+#include "kernel/boot-check.h"
 #include "kernel/boot-read.h"
 #include "test.h"
 #include <errno.h>
@@ -29,6 +30,32 @@ static void fill(struct boot_session *s)
 	*VEC_ADD(top->probes, top->nprobes, top->cap_probes) = (struct boot_probe){
 		.event = "opened", .place = "do_sys_openat2", .args = "$retval", .is_return = true};
 	s->traceoff_on_warning = s->tp_printk = true;
+}
+
+/* function_graph stops the kernel (a null pointer while it boots); others come up too late. */
+TEST(tracers_that_are_not_there_yet)
+{
+	static const char config[] = "ftrace.instance.x.tracer = function_graph\n"
+				     "ftrace.tracer = timerlat\n"
+				     "ftrace.instance.y.tracer = function\n"
+				     "ftrace.instance.z.tracer = osnoise\n";
+	static const char *const wrong[] = {"function_graph", "timerlat", "osnoise"};
+	struct boot_session s AUTO(boot_session);
+	struct boot_report report AUTO(boot_report) = {0};
+	AUTO(buf) struct buf b = {0};
+	struct error e = {0};
+
+	CHECK_INT(boot_check_config(config, sizeof(config) - 1, NULL, &report), 0);
+	CHECK_INT(report.len, ARRAY_SIZE(wrong));
+	for (size_t i = 0; i < report.len; i++)
+		CHECK(report.items[i].at == (size_t)(strstr(config, wrong[i]) - config));
+	CHECK_INT(boot_session_init(&s), 0);
+	s.instances[0]->tracer = "timerlat";
+	CHECK_INT(boot_session_config(&s, &b, &e), 0);
+	CHECK(strstr(b.data, "kernel.ftrace = timerlat\n"));
+	boot_session_instance(&s, "x")->tracer = "function_graph";
+	CHECK_INT(boot_session_config(&s, &b, &e), -EINVAL);
+	CHECK(strstr(e.message, "stops the kernel") && strstr(e.hint, "'x'"));
 }
 
 TEST(as_bootconfig)
