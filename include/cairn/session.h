@@ -159,11 +159,15 @@ struct cairn_kernel_probe {
 };
 
 struct cairn_kernel_config {
+	size_t size; /* sizeof(struct cairn_kernel_config) */
 	const struct cairn_kernel_rule *rules;
 	size_t nrules;
-	const pid_t *pids; /* only these and their children; none: the session's pids */
+	const pid_t *pids; /* only these and their children; none: the session's pids, and if it has
+			    * none, the whole system */
 	size_t npids;
 	int all; /* != 0: the whole system */
+	int flight_recorder; /* != 0: events stay in the kernel, the oldest go, and a snapshot writes what
+			      * is there; else they are read all the time */
 	uint64_t
 		buffer_bytes; /* of each CPU's buffer in the kernel; 0: 8 MiB, if there is memory */
 	int buffer_adapts; /* != 0: it grows when it is too small */
@@ -236,9 +240,20 @@ int cairn_session_enable(struct cairn_control *ctl, const char *session,
 int cairn_session_disable(struct cairn_control *ctl, const char *session, const char *pattern,
 	const char *channel, int timeout_ms, struct cairn_report *ret_report,
 	struct cairn_error *err);
-/* Writes what the rings hold now into a new trace, while programs go on. dir: NULL: OUTPUT/
- * snapshot-N. ret_dir (of size bytes) gets its path; may be NULL.
- * -ENOTSUP: the session has no overwrite channel. */
+/* Adds kernel events and probes: more's rules and probes; its other members count only if the session
+ * had no kernel events before (then its own trace moves to OUTPUT/user). Works on running sessions. All
+ * or nothing. -ENOENT: no such event; -EINVAL: a filter or probe is wrong; -EPERM; -ENOTSUP: this
+ * session cannot have any (it is a stream that has begun). */
+int cairn_session_enable_kernel(struct cairn_control *ctl, const char *session,
+	const struct cairn_kernel_config *more, struct cairn_error *err);
+/* Takes back all kernel rules and probes with this pattern; or, if there is none, leaves out the
+ * events that match it. Probes are called as in the trace ("kprobes:vfs_read"). -ENOENT: nothing that
+ * is recorded matches. */
+int cairn_session_disable_kernel(struct cairn_control *ctl, const char *session,
+	const char *pattern, struct cairn_error *err);
+/* Writes what the rings hold now into a new trace, while programs go on; and what the kernel's buffers
+ * hold, if its events are a flight recorder, too. dir: NULL: OUTPUT/snapshot-N. ret_dir (of size bytes) gets its path; may be NULL.
+ * -ENOTSUP: the session has no overwrite channel, and no flight recorder of kernel events. */
 int cairn_session_snapshot(struct cairn_control *ctl, const char *session, const char *dir,
 	char *ret_dir, size_t size, struct cairn_error *err);
 /* Closes the present chunk as a trace of its own and goes on in a new one: OUTPUT/chunk-N.
@@ -285,6 +300,22 @@ struct cairn_rule_info {
 	const char *channel;
 };
 
+struct cairn_kernel_rule_info {
+	const char *pattern, *filter; /* filter: NULL: none */
+	const char *const *excludes;
+	size_t nexcludes;
+};
+
+struct cairn_kernel_info {
+	const struct cairn_kernel_rule_info *rules;
+	size_t nrules;
+	const struct cairn_kernel_probe *probes;
+	size_t nprobes;
+	uint64_t buffer_bytes; /* of each CPU, now */
+	int flight_recorder;
+	const char *instance; /* of tracefs; "": not recording */
+};
+
 struct cairn_session_info {
 	const char *name;
 	uid_t uid; /* owner */
@@ -297,6 +328,7 @@ struct cairn_session_info {
 	size_t nrules;
 	uint32_t processes; /* programs that record into it */
 	struct cairn_stats stats; /* sum of its channels */
+	const struct cairn_kernel_info *kernel; /* NULL: no kernel events */
 };
 
 /* name: NULL: all. An unknown name gives -ENOENT. */

@@ -48,6 +48,38 @@ static void rule_text(struct out *o, const struct cairn_rule_info *r)
 	out_char(o, '\n');
 }
 
+static void kernel_text(struct out *o, const struct cairn_session_info *s)
+{
+	const struct cairn_kernel_info *k = s->kernel;
+	char a[HUMAN_MAX], b[HUMAN_MAX];
+
+	out_printf(o, "  kernel   %s events", human_count(a, s->stats.kernel_events));
+	out_printf(o, ", %s lost",
+		s->stats.kernel_lost ? human_count(b, s->stats.kernel_lost) : "none");
+	out_printf(o, "; %sbuffers of %s\n", k->flight_recorder ? "flight recorder, " : "",
+		human_bytes(a, k->buffer_bytes));
+	for (size_t i = 0; i < k->nrules; i++) {
+		const struct cairn_kernel_rule_info *r = &k->rules[i];
+
+		out_str(o, "  kernel   ");
+		out_safe(o, r->pattern, strlen(r->pattern));
+		for (size_t j = 0; j < r->nexcludes; j++) {
+			out_str(o, j ? ", " : " but not ");
+			out_safe(o, r->excludes[j], strlen(r->excludes[j]));
+		}
+		if (r->filter) {
+			out_str(o, " if ");
+			out_safe(o, r->filter, strlen(r->filter));
+		}
+		out_char(o, '\n');
+	}
+	for (size_t i = 0; i < k->nprobes; i++) {
+		out_printf(o, "  %-8s ", k->probes[i].kind);
+		out_safe(o, k->probes[i].text, strlen(k->probes[i].text));
+		out_char(o, '\n');
+	}
+}
+
 static void session_text(struct out *o, const struct cairn_session_info *s)
 {
 	char a[HUMAN_MAX], b[HUMAN_MAX], t[HUMAN_MAX];
@@ -86,6 +118,8 @@ static void session_text(struct out *o, const struct cairn_session_info *s)
 	}
 	for (size_t i = 0; i < s->nrules; i++)
 		rule_text(o, &s->rules[i]);
+	if (s->kernel)
+		kernel_text(o, s);
 }
 
 void sessions_text(struct out *o, const struct cairn_session_info *list, size_t n)
@@ -163,6 +197,35 @@ static void rule_json(struct out *o, const struct cairn_rule_info *r)
 	out_char(o, '}');
 }
 
+static void kernel_json(struct out *o, const struct cairn_session_info *s)
+{
+	const struct cairn_kernel_info *k = s->kernel;
+
+	out_printf(o, ", \"kernel\": {\"events\": %llu, \"bytes\": %llu, \"lost\": %llu",
+		(unsigned long long)s->stats.kernel_events,
+		(unsigned long long)s->stats.kernel_bytes,
+		(unsigned long long)s->stats.kernel_lost);
+	out_printf(o, ", \"buffer_bytes\": %llu, \"flight_recorder\": %s",
+		(unsigned long long)k->buffer_bytes, k->flight_recorder ? "true" : "false");
+	text_or_null(o, ", \"instance\": ", k->instance);
+	out_str(o, ", \"rules\": [");
+	for (size_t i = 0; i < k->nrules; i++) {
+		text_or_null(o, i ? ", {\"pattern\": " : "{\"pattern\": ", k->rules[i].pattern);
+		text_or_null(o, ", \"filter\": ", k->rules[i].filter);
+		out_str(o, ", \"excludes\": [");
+		for (size_t j = 0; j < k->rules[i].nexcludes; j++)
+			text_or_null(o, j ? ", " : "", k->rules[i].excludes[j]);
+		out_str(o, "]}");
+	}
+	out_str(o, "], \"probes\": [");
+	for (size_t i = 0; i < k->nprobes; i++) {
+		text_or_null(o, i ? ", {\"kind\": " : "{\"kind\": ", k->probes[i].kind);
+		text_or_null(o, ", \"text\": ", k->probes[i].text);
+		out_char(o, '}');
+	}
+	out_str(o, "]}");
+}
+
 void sessions_json(struct out *o, const struct cairn_session_info *list, size_t n)
 {
 	out_char(o, '[');
@@ -187,7 +250,10 @@ void sessions_json(struct out *o, const struct cairn_session_info *list, size_t 
 			out_str(o, j ? ", " : "");
 			rule_json(o, &s->rules[j]);
 		}
-		out_str(o, "]}");
+		out_char(o, ']');
+		if (s->kernel)
+			kernel_json(o, s);
+		out_char(o, '}');
 	}
 	out_char(o, ']');
 }

@@ -4,7 +4,6 @@
  * the command from the terminal, as always; we wait for it and then finish the trace. A second
  * Ctrl-C does not wait any more. SIGTERM and SIGHUP, and SIGINT sent by kill(1), are passed on.
  */
-#include "cli/kernel-texts.h"
 #include "cli/preload.h"
 #include "cli/progress.h"
 #include "cli/reach.h"
@@ -88,44 +87,12 @@ static int open_host(struct running *x)
 	return CLI_OK;
 }
 
-/* -k and --kernel-filter as rules. NULL: none, or no memory (then *ret_n is not 0). */
-static struct cairn_kernel_rule *kernel_rules(struct record *r, size_t *ret_n)
-{
-	size_t n = r->kernel.len + r->kernel_filters.len;
-	struct cairn_kernel_rule *rules = n ? calloc(n, sizeof(*rules)) : NULL;
-
-	*ret_n = n;
-	for (size_t i = 0; rules && i < r->kernel.len; i++)
-		rules[i].pattern = r->kernel.items[i];
-	for (size_t i = 0; rules && i < r->kernel_filters.len; i++) {
-		char *text = (char *)r->kernel_filters.items[i]; /* argv's own: ours to cut */
-		char *split = strstr(text, ": ");
-
-		*split = '\0';
-		rules[r->kernel.len + i].pattern = text;
-		rules[r->kernel.len + i].filter = split + 2;
-	}
-	return rules;
-}
-
 static int create_session(struct running *x)
 {
 	struct record *r = x->r;
 	struct cairn_error err = {0};
 	pid_t child = x->child.pid;
-	size_t nkernel;
-	AUTO(free) struct cairn_kernel_rule *rules = kernel_rules(r, &nkernel);
-	struct cairn_kernel_config kernel = {.rules = rules,
-		.nrules = nkernel,
-		.all = r->all,
-		.pids = child ? &child : r->what.pids,
-		.npids = child ? 1 : r->what.npids,
-		.buffer_bytes = r->kernel_buffer,
-		.lttng_names = r->lttng_names,
-		.buffer_adapts = r->kernel_adapts,
-		.stacks = r->stacks,
-		.probes = r->probes,
-		.nprobes = r->nprobes};
+	struct cairn_kernel_config kernel;
 	bool memory = r->what.channel.mode == CAIRN_CHANNEL_OVERWRITE;
 	int nrules = recording_rules(&r->what, true), got;
 	struct cairn_session_config cfg = {.size = sizeof(cfg),
@@ -138,18 +105,20 @@ static int create_session(struct running *x)
 		.nrules = (size_t)MAX(nrules, 0),
 		.ctf_version = r->what.ctf_version,
 		.command = r->command.len ? r->command.data : NULL,
-		.kernel = nkernel || r->nprobes ? &kernel : NULL};
+		.kernel = recording_kernel_any(&r->kernel) ? &kernel : NULL};
 	struct cairn_report report = {0};
 
-	if (nrules < 0 || (nkernel && !rules))
+	if (nrules < 0 || recording_kernel_config(&r->kernel, &kernel) < 0)
 		return fail_text(r->c, NULL, "out of memory");
+	kernel.all = r->all;
+	kernel.flight_recorder = memory;
+	kernel.pids = child ? &child : r->what.pids;
+	kernel.npids = child ? 1 : r->what.npids;
 	got = cairn_session_create(x->ctl, &cfg, &err);
 	if (got < 0)
 		return fail_by(r->c, got, &err);
 	if (cairn_session_start(x->ctl, SESSION, r->what.timeout_ms, &report, &err) < 0)
-		return texts_refused(r->c, r->probes, r->nprobes, rules, nkernel)
-			? CLI_FAIL
-			: fail(r->c, &err);
+		return recording_kernel_refused(&r->kernel, r->c) ? CLI_FAIL : fail(r->c, &err);
 	report_say(r->c, &report, "be traced");
 	return CLI_OK;
 }
@@ -330,7 +299,7 @@ static int say_nothing_recorded(const struct running *x)
 		return fail_text(r->c, NULL,
 			"nothing was recorded: %llu program%s could not be traced, see above",
 			(unsigned long long)host.refused, host.refused == 1 ? "" : "s");
-	if (r->kernel.len || r->kernel_filters.len) {
+	if (recording_kernel_any(&r->kernel)) {
 		(void)fail_text(r->c,
 			"without --all: only those of the command and its children count; a filter may be "
 			"too narrow",

@@ -8,24 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum {
-	OPT_R_WITH = OPT_FIRST,
-	OPT_R_DURATION,
-	OPT_R_RING_DIR,
-	OPT_R_ALL,
-	OPT_R_KERNEL_FILTER,
-	OPT_R_KERNEL_BUFFER,
-	OPT_R_NAMES,
-	OPT_R_STACK,
-	OPT_R_KPROBE, /* in the order of probe_kinds */
-	OPT_R_KRETPROBE,
-	OPT_R_FPROBE,
-	OPT_R_TPROBE,
-	OPT_R_EPROBE,
-	OPT_R_UPROBE,
-	OPT_R_KERNEL = 'k',
-	OPT_R_QUIET = 'q'
-};
+enum { OPT_R_WITH = OPT_FIRST, OPT_R_DURATION, OPT_R_RING_DIR, OPT_R_ALL, OPT_R_QUIET = 'q' };
 
 static int run(const struct command *c, int argc, char **argv);
 
@@ -48,25 +31,10 @@ static const struct option_def options[] = {
 		"record these running programs and their\nchildren; ids by commas"},
 	{OPT_R_ALL, 'a', "all", NULL,
 		"record every program of this user; with -k, all\nthat the kernel sees (also beside a COMMAND)"},
-	{OPT_R_KERNEL, 'k', "kernel", "EVENT",
-		"also record kernel events: 'sched:*', or\n'sched:sched_switch if prev_pid==1'; repeatable"},
-	{OPT_R_KERNEL_FILTER, 0, "kernel-filter", "TEXT",
-		"'EVENT: FILTER': the kernel keeps of EVENT what\npasses FILTER"},
-	{OPT_R_KERNEL_BUFFER, 0, "kernel-buffer", "SIZE",
-		"of each CPU in the kernel; default 8M; auto:\nit grows when it is too small"},
-	{OPT_R_NAMES, 0, "names", "WHOSE",
-		"call kernel events as the kernel does (kernel;\ndefault), or as LTTng does (lttng), for Trace\nCompass"},
-	{OPT_R_STACK, 0, "stack", "WHAT",
-		"with each kernel event the stack that led to it:\nkernel, user or both"},
-	{OPT_R_KPROBE, 0, "kprobe", "TEXT",
-		"make an event of a kernel function, by names:\n'ip_rcv_core skb dev=skb->dev->name';\nsee cairn-probes(7)"},
-	{OPT_R_KRETPROBE, 0, "kretprobe", "TEXT", "of its return: 'vfs_read $retval count'"},
-	{OPT_R_FPROBE, 0, "fprobe", "TEXT", "of a function by ftrace: 'vfs_read file->f_pos'"},
-	{OPT_R_TPROBE, 0, "tprobe", "TEXT", "of a tracepoint: 'sched_switch prev->comm'"},
-	{OPT_R_EPROBE, 0, "eprobe", "TEXT",
-		"of another event:\n'syscalls/sys_enter_openat file=$filename:ustring'"},
-	{OPT_R_UPROBE, 0, "uprobe", "TEXT",
-		"of a user function:\n'/usr/lib/libc.so.6:malloc size=$arg1'"},
+	ROW_KERNEL,
+	ROW_KERNEL_FILTER,
+	ROWS_KERNEL_HOW,
+	ROWS_PROBES,
 	{OPT_R_QUIET, 'q', "quiet", NULL, "no progress and no summary"},
 	{0},
 };
@@ -117,63 +85,15 @@ static int with(struct record *r, const struct command *c, const char *list)
 	return r->preload.err ? fail_text(c, NULL, "out of memory") : CLI_OK;
 }
 
-/* In the order of their options. */
-static const char *const probe_kinds[] = {
-	"kprobe", "kretprobe", "fprobe", "tprobe", "eprobe", "uprobe"};
-
-static int add_probe(struct record *r, const struct command *c, int id, const char *value)
-{
-	struct cairn_kernel_probe *p = VEC_ADD(r->probes, r->nprobes, r->cprobes);
-
-	if (!p)
-		return fail_text(c, NULL, "out of memory");
-	p->kind = probe_kinds[id - OPT_R_KPROBE];
-	p->text = value;
-	return CLI_OK;
-}
-
-/* Is anything of the kernel wanted? */
-static bool wants_kernel(const struct record *r)
-{
-	return r->kernel.len || r->kernel_filters.len || r->nprobes;
-}
-
 static int option(struct record *r, const struct command *c, int id, const char *value)
 {
-	if (id >= OPT_R_KPROBE && id <= OPT_R_UPROBE)
-		return add_probe(r, c, id, value);
+	if (recording_kernel_is(id))
+		return recording_kernel_option(&r->kernel, c, id, value);
 	switch (id) {
 	case OPT_R_WITH: return with(r, c, value);
 	case OPT_R_ALL: r->all = true; return CLI_OK;
 	case OPT_R_QUIET: r->quiet = true; return CLI_OK;
 	case OPT_R_RING_DIR: r->ring_dir = value; return CLI_OK;
-	case OPT_R_KERNEL:
-	case OPT_R_KERNEL_FILTER:
-		if (strings_add(id == OPT_R_KERNEL ? &r->kernel : &r->kernel_filters, value) == 0)
-			return CLI_OK;
-		return fail_text(c, NULL, "out of memory");
-	case OPT_R_NAMES:
-		r->lttng_names = strcmp(value, "lttng") == 0;
-		if (r->lttng_names || strcmp(value, "kernel") == 0)
-			return CLI_OK;
-		return usage_error(c, "--names '%s': it is kernel or lttng", value);
-	case OPT_R_KERNEL_BUFFER:
-		r->kernel_adapts = strcmp(value, "auto") == 0;
-		if (r->kernel_adapts)
-			return CLI_OK;
-		if (parse_size(value, &r->kernel_buffer) == 0 && r->kernel_buffer >= 4096 &&
-			r->kernel_buffer <= 1u << 30)
-			return CLI_OK;
-		return usage_error(
-			c, "'%s' is no size of a kernel buffer: 4K to 1G, or auto", value);
-	case OPT_R_STACK:
-		r->stacks |= strcmp(value, "kernel") == 0 ? CAIRN_STACK_KERNEL
-			: strcmp(value, "user") == 0	  ? CAIRN_STACK_USER
-			: strcmp(value, "both") == 0	  ? CAIRN_STACK_KERNEL | CAIRN_STACK_USER
-							  : 0;
-		return r->stacks
-			? CLI_OK
-			: usage_error(c, "--stack '%s': expected kernel, user or both", value);
 	case OPT_R_DURATION:
 		if (parse_duration_ns(value, &r->duration_ns) == 0 && r->duration_ns)
 			return CLI_OK;
@@ -185,8 +105,8 @@ static int option(struct record *r, const struct command *c, int id, const char 
 /* Who is recorded: exactly one of a command, -p, --all. */
 static int check(struct record *r, const struct command *c)
 {
-	int ways =
-		(r->argv != NULL) + (r->what.npids > 0) + (r->all && !(r->argv && wants_kernel(r)));
+	bool kernel = recording_kernel_any(&r->kernel);
+	int ways = (r->argv != NULL) + (r->what.npids > 0) + (r->all && !(r->argv && kernel));
 
 	if (ways == 0)
 		return usage_error(c, "nothing to record: give -- COMMAND, -p PID or --all");
@@ -198,14 +118,10 @@ static int check(struct record *r, const struct command *c)
 	for (size_t i = 0; i < r->what.npids; i++)
 		if (kill(r->what.pids[i], 0) != 0 && errno == ESRCH)
 			return fail_text(c, NULL, "there is no process %d", r->what.pids[i]);
-	if (r->stacks && !wants_kernel(r))
-		return usage_error(c, "--stack goes with kernel events: -k EVENT");
 	r->stream = r->what.output && strcmp(r->what.output, "-") == 0;
-	for (size_t i = 0; i < r->kernel_filters.len; i++)
-		if (!strstr(r->kernel_filters.items[i], ": "))
-			return usage_error(c, "--kernel-filter '%s': expected 'EVENT: FILTER'",
-				r->kernel_filters.items[i]);
-	if (r->stream && wants_kernel(r))
+	if (recording_kernel_check(&r->kernel, c) != CLI_OK)
+		return CLI_USAGE;
+	if (r->stream && kernel)
 		return usage_error(c,
 			"-k and probes write a second trace beside the programs' own: name a directory with "
 			"-o, one stream cannot hold both");
@@ -213,8 +129,6 @@ static int check(struct record *r, const struct command *c)
 		return usage_error(c,
 			"--mode overwrite keeps events in memory until the end; "
 			"it cannot be streamed by -o -");
-	if (r->what.channel.mode == CAIRN_CHANNEL_OVERWRITE && wants_kernel(r))
-		return usage_error(c, "-k and --mode overwrite do not go together");
 	if (r->stream && isatty(STDOUT_FILENO))
 		return fail_text(c, "cairn record -o - ... | cairn print -",
 			"-o - would write a binary trace to the terminal");
@@ -280,9 +194,7 @@ static int run(const struct command *c, int argc, char **argv)
 	}
 	buf_done(&r.preload);
 	buf_done(&r.command);
-	auto_strings(&r.kernel);
-	auto_strings(&r.kernel_filters);
-	free(r.probes);
+	auto_recording_kernel(&r.kernel);
 	auto_recording(&r.what);
 	return ret;
 }

@@ -3,7 +3,7 @@
 #define CAIRN_CLI_RECORD_H
 
 #include "cli/child.h"
-#include "cli/recording.h"
+#include "cli/recording-kernel.h"
 
 struct record {
 	const struct command *c;
@@ -12,13 +12,7 @@ struct record {
 	bool all, quiet, stream, with; /* with: --with, even if it had to be left out */
 	uint64_t duration_ns; /* 0: no limit */
 	const char *ring_dir;
-	struct strings kernel, kernel_filters; /* -k, --kernel-filter */
-	struct cairn_kernel_probe
-		*probes; /* owned vector; --kprobe and its like; texts are argv's */
-	size_t nprobes, cprobes;
-	uint64_t kernel_buffer; /* bytes; 0: the default */
-	bool kernel_adapts, lttng_names;
-	unsigned stacks; /* CAIRN_STACK_* */
+	struct recording_kernel kernel;
 	struct buf preload, command; /* owned; LD_PRELOAD's part, the command as text */
 	char directory[64]; /* the default output */
 };

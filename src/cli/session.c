@@ -1,13 +1,13 @@
 /* cairn session: commands to a running session host, one verb each. */
 #include "cli/commands.h"
 #include "cli/reach.h"
-#include "cli/recording.h"
+#include "cli/recording-kernel.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { OPT_S_START = OPT_FIRST };
+enum { OPT_S_START = OPT_FIRST, OPT_S_ALL };
 
 static int run_create(const struct command *c, int argc, char **argv);
 static int run_channel(const struct command *c, int argc, char **argv);
@@ -31,6 +31,11 @@ static const struct option_def create_options[] = {
 	ROW_CONTEXT,
 	{OPT_CHANNEL, 0, "channel", "NAME", "name of its first channel"},
 	{OPT_PID, 'p', "pid", "PID", "only these programs and their children"},
+	ROW_KERNEL,
+	ROW_KERNEL_FILTER,
+	ROWS_KERNEL_HOW,
+	{OPT_S_ALL, 0, "kernel-all", NULL, "kernel events of all tasks, also with -p"},
+	ROWS_PROBES,
 	ROW_CTF2,
 	{OPT_S_START, 0, "start", NULL, "and start it"},
 	ROW_TIMEOUT,
@@ -42,9 +47,28 @@ static const struct option_def channel_options[] = {
 	ROW_MODE, ROW_RING_SIZE, ROW_BLOCK_TIME, ROW_CONTEXT, ROW_HOST, {0}};
 static const struct option_def act_options[] = {ROW_TIMEOUT, ROW_HOST, ROW_JSON, {0}};
 static const struct option_def enable_options[] = {
-	ROW_EXCLUDE, ROW_LOGLEVEL, ROW_CHANNEL, ROW_TIMEOUT, ROW_HOST, ROW_JSON, {0}};
+	{OPT_EVENT, 'e', "event", "PATTERN", "as PATTERN; may be repeated"},
+	ROW_EXCLUDE,
+	ROW_LOGLEVEL,
+	ROW_CHANNEL,
+	ROW_KERNEL,
+	ROW_KERNEL_FILTER,
+	ROWS_PROBES,
+	ROW_TIMEOUT,
+	ROW_HOST,
+	ROW_JSON,
+	{0},
+};
 static const struct option_def disable_options[] = {
-	ROW_CHANNEL, ROW_TIMEOUT, ROW_HOST, ROW_JSON, {0}};
+	{OPT_EVENT, 'e', "event", "PATTERN", "as PATTERN; may be repeated"},
+	ROW_CHANNEL,
+	{OPT_KERNEL, 'k', "kernel", "PATTERN",
+		"kernel events and probes that match, as\n'sched:*'; may be repeated"},
+	ROW_TIMEOUT,
+	ROW_HOST,
+	ROW_JSON,
+	{0},
+};
 static const struct option_def snapshot_options[] = {
 	{OPT_OUTPUT, 'o', "output", "DIR", "the new trace; default: below the session's"}, ROW_HOST,
 	ROW_JSON, {0}};
@@ -62,8 +86,8 @@ VERB(channel, "[OPTION...] NAME CHANNEL", "add a channel to a new session", chan
 VERB(list, "[OPTION...] [NAME]", "show sessions", look_options);
 VERB(start, "[OPTION...] NAME", "begin to record", act_options);
 VERB(stop, "[OPTION...] NAME", "stop recording; the trace is whole then", act_options);
-VERB(enable, "[OPTION...] NAME PATTERN...", "record these events too", enable_options);
-VERB(disable, "[OPTION...] NAME PATTERN...", "record these events no more", disable_options);
+VERB(enable, "[OPTION...] NAME [PATTERN...]", "record these events too", enable_options);
+VERB(disable, "[OPTION...] NAME [PATTERN...]", "record these events no more", disable_options);
 VERB(snapshot, "[OPTION...] NAME", "write what a flight recorder holds", snapshot_options);
 VERB(rotate, "[OPTION...] NAME", "close this piece of the trace, begin another", look_options);
 VERB(destroy, "[OPTION...] NAME...", "finish the trace and forget the session", look_options);
@@ -79,7 +103,7 @@ const struct command command_session = {
 	.notes = "examples, with `cairn daemon` running:\n"
 		 "  cairn session create web -e 'http:*' -o /tmp/web --start\n"
 		 "  cairn session stop web\n"
-		 "  cairn session create box --mode overwrite --start\n"
+		 "  cairn session create box --mode overwrite -k 'sched:*' --start\n"
 		 "  cairn session snapshot box -o /tmp/last-moments",
 	.run = run_verb,
 };
@@ -89,8 +113,9 @@ const struct command command_session = {
 struct call {
 	const struct command *c;
 	struct recording what;
+	struct recording_kernel kernel;
 	struct strings names; /* positional arguments */
-	bool start;
+	bool start, all;
 	struct cairn_control *ctl; /* owned */
 	struct cairn_error err;
 	struct out out;
@@ -99,6 +124,7 @@ struct call {
 static void auto_call(struct call *k)
 {
 	auto_recording(&k->what);
+	auto_recording_kernel(&k->kernel);
 	auto_strings(&k->names);
 	cairn_control_free(k->ctl);
 	out_done(&k->out);
@@ -124,9 +150,15 @@ static int call_begin(
 				: fail_text(c, NULL, "out of memory");
 		else if (got == OPT_S_START)
 			k->start = true;
+		else if (got == OPT_S_ALL)
+			k->all = true;
+		else if (recording_kernel_is(got))
+			ret = recording_kernel_option(&k->kernel, c, got, a.value);
 		else
 			ret = recording_option(&k->what, c, got, a.value);
 	}
+	if (ret == CLI_OK)
+		ret = recording_kernel_check(&k->kernel, c);
 	if (ret != CLI_OK)
 		return ret;
 	if (k->names.len < min)
@@ -182,12 +214,14 @@ static int run_create(const struct command *c, int argc, char **argv)
 	int got = call_begin(&k, c, argc, argv, 1, 1), nrules;
 	struct cairn_report report = {0};
 	struct cairn_session_config cfg = {.size = sizeof(cfg), .output_fd = -1};
+	struct cairn_kernel_config kernel;
 
 	if (got != CALL_GO)
 		return got;
 	/* Saying nothing means all events only with --start; else they come by `enable`. */
 	nrules = recording_rules(&k.what, k.start);
-	if (nrules < 0 || (k.what.output && !(k.what.output = whole_path(k.what.output, &path))))
+	if (nrules < 0 || recording_kernel_config(&k.kernel, &kernel) < 0 ||
+		(k.what.output && !(k.what.output = whole_path(k.what.output, &path))))
 		return fail_text(c, NULL, "out of memory");
 	cfg.name = k.names.items[0];
 	cfg.output = k.what.output;
@@ -198,6 +232,9 @@ static int run_create(const struct command *c, int argc, char **argv)
 	cfg.pids = k.what.pids;
 	cfg.npids = k.what.npids;
 	cfg.ctf_version = k.what.ctf_version;
+	kernel.all = k.all;
+	kernel.flight_recorder = k.what.channel.mode == CAIRN_CHANNEL_OVERWRITE;
+	cfg.kernel = recording_kernel_any(&k.kernel) ? &kernel : NULL;
 	if (reach_exist(c, cfg.pids, cfg.npids) != CLI_OK)
 		return CLI_FAIL;
 	got = cairn_session_create(k.ctl, &cfg, &k.err);
@@ -210,8 +247,11 @@ static int run_create(const struct command *c, int argc, char **argv)
 			out_str(&k.out, "{}\n");
 		return call_end(&k);
 	}
-	if (cairn_session_start(k.ctl, cfg.name, k.what.timeout_ms, &report, &k.err) < 0)
-		return fail(c, &k.err);
+	if (cairn_session_start(k.ctl, cfg.name, k.what.timeout_ms, &report, &k.err) < 0) {
+		got = recording_kernel_refused(&k.kernel, c) ? CLI_FAIL : fail(c, &k.err);
+		(void)cairn_session_destroy(k.ctl, cfg.name, NULL); /* it never was */
+		return got;
+	}
 	return call_report(&k, &report, "be traced");
 }
 
@@ -266,17 +306,43 @@ static void report_sum(struct cairn_report *sum, const struct cairn_report *r)
 	}
 }
 
+/* Patterns may be said with -e or without. */
+static int take_patterns(struct call *k)
+{
+	for (size_t i = 1; i < k->names.len; i++)
+		if (strings_add(&k->what.events, k->names.items[i]) != 0)
+			return fail_text(k->c, NULL, "out of memory");
+	if (!k->what.events.len && !recording_kernel_any(&k->kernel))
+		return usage_error(
+			k->c, "say which events: 'provider:event*', or -k 'system:name*'");
+	return CALL_GO;
+}
+
+static int enable_kernel(struct call *k)
+{
+	struct cairn_kernel_config kernel;
+
+	if (!recording_kernel_any(&k->kernel))
+		return CALL_GO;
+	if (recording_kernel_config(&k->kernel, &kernel) < 0)
+		return fail_text(k->c, NULL, "out of memory");
+	if (cairn_session_enable_kernel(k->ctl, k->names.items[0], &kernel, &k->err) < 0)
+		return recording_kernel_refused(&k->kernel, k->c) ? CLI_FAIL : fail(k->c, &k->err);
+	return CALL_GO;
+}
+
 static int run_enable(const struct command *c, int argc, char **argv)
 {
 	struct call k AUTO(call);
 	struct cairn_report sum = {0}, report = {0};
-	int got = call_begin(&k, c, argc, argv, 2, SIZE_MAX);
+	int got = call_begin(&k, c, argc, argv, 1, SIZE_MAX);
 
+	if (got == CALL_GO)
+		got = take_patterns(&k);
+	if (got == CALL_GO)
+		got = enable_kernel(&k);
 	if (got != CALL_GO)
 		return got;
-	for (size_t i = 1; i < k.names.len; i++)
-		if (strings_add(&k.what.events, k.names.items[i]) != 0)
-			return fail_text(c, NULL, "out of memory");
 	got = recording_rules(&k.what, false);
 	if (got < 0)
 		return fail_text(c, NULL, "out of memory");
@@ -293,12 +359,18 @@ static int run_disable(const struct command *c, int argc, char **argv)
 {
 	struct call k AUTO(call);
 	struct cairn_report sum = {0}, report = {0};
-	int got = call_begin(&k, c, argc, argv, 2, SIZE_MAX);
+	int got = call_begin(&k, c, argc, argv, 1, SIZE_MAX);
 
+	if (got == CALL_GO)
+		got = take_patterns(&k);
 	if (got != CALL_GO)
 		return got;
-	for (size_t i = 1; i < k.names.len; i++) {
-		if (cairn_session_disable(k.ctl, k.names.items[0], k.names.items[i],
+	for (size_t i = 0; i < k.kernel.events.len; i++)
+		if (cairn_session_disable_kernel(
+			    k.ctl, k.names.items[0], k.kernel.events.items[i], &k.err) < 0)
+			return fail(c, &k.err);
+	for (size_t i = 0; i < k.what.events.len; i++) {
+		if (cairn_session_disable(k.ctl, k.names.items[0], k.what.events.items[i],
 			    k.what.channel.name, k.what.timeout_ms, &report, &k.err) < 0)
 			return fail(c, &k.err);
 		report_sum(&sum, &report);

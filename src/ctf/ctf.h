@@ -162,6 +162,7 @@ int ctf_metadata(
 
 #define CTF_MAGIC 0xc1fc1fc1u
 #define CTF_META_MAGIC 0x75d11d57u
+#define CTF_TEXT_MAGIC 0x75d11d58u /* of packets of texts, in streams */
 #define CTF_TAIL_MAGIC 0x4c494154u /* "TAIL" */
 #define CTF_NO_CPU 0xffffffffu /* cpu_id of rings that belong to no CPU */
 
@@ -232,6 +233,8 @@ bool ctf_tail_find(const void *packet, size_t len, struct ctf_tail *ret, uint64_
 /* Wraps metadata text in packets (magic CTF_META_MAGIC); data packets follow as they are. */
 void ctf_stream_metadata(const struct ctf_trace *t, enum ctf_version version, const char *text,
 	size_t len, struct buf *out);
+/* The same for texts that readers need beside the metadata (kernel/texts.h). */
+void ctf_stream_texts(const struct ctf_trace *t, const char *text, size_t len, struct buf *out);
 
 /* ---- the state dump (state.c), written by the host ---- */
 

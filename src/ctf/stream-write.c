@@ -22,6 +22,11 @@
  * events. Data packets of one ring have one stream_instance_id and come in order; those of
  * different rings are mixed. A reader that takes the packets apart by stream_instance_id and puts
  * them into files has a trace directory.
+ *
+ * A stream may hold several traces (a session's own and its kernel's): packets of all kinds say whose
+ * they are by their uuid, and each trace is as if it were alone. What a trace keeps beside its
+ * metadata comes in packets of texts: as those of metadata, with magic 0x75d11d58, version 1.0. All of
+ * them, one after the other, are the file formats/events of that trace.
  */
 #include "ctf/write-impl.h"
 #include <string.h>
@@ -36,25 +41,40 @@ struct meta_head {
 } __attribute__((packed));
 _Static_assert(sizeof(struct meta_head) == 37, "as the format says");
 
-void ctf_stream_metadata(const struct ctf_trace *t, enum ctf_version version, const char *text,
-	size_t len, struct buf *out)
+static void add_packets(const struct meta_head *like, const char *text, size_t len, struct buf *out)
 {
 	static const char zeros[8];
 
 	while (len) {
 		uint32_t n = (uint32_t)MIN(len, TEXT_MAX);
 		uint32_t content = (uint32_t)sizeof(struct meta_head) + n, pad = -content & 7;
-		struct meta_head h = {.magic = CTF_META_MAGIC,
-			.content_bits = content * 8,
-			.packet_bits = (content + pad) * 8,
-			.major = version == CTF_2 ? 2 : 1,
-			.minor = version == CTF_2 ? 0 : 8};
+		struct meta_head h = *like;
 
-		memcpy(h.uuid, t->uuid, sizeof(h.uuid));
+		h.content_bits = content * 8;
+		h.packet_bits = (content + pad) * 8;
 		buf_add(out, &h, sizeof(h));
 		buf_add(out, text, n);
 		buf_add(out, zeros, pad);
 		text += n;
 		len -= n;
 	}
+}
+
+void ctf_stream_metadata(const struct ctf_trace *t, enum ctf_version version, const char *text,
+	size_t len, struct buf *out)
+{
+	struct meta_head h = {.magic = CTF_META_MAGIC,
+		.major = version == CTF_2 ? 2 : 1,
+		.minor = version == CTF_2 ? 0 : 8};
+
+	memcpy(h.uuid, t->uuid, sizeof(h.uuid));
+	add_packets(&h, text, len, out);
+}
+
+void ctf_stream_texts(const struct ctf_trace *t, const char *text, size_t len, struct buf *out)
+{
+	struct meta_head h = {.magic = CTF_TEXT_MAGIC, .major = 1};
+
+	memcpy(h.uuid, t->uuid, sizeof(h.uuid));
+	add_packets(&h, text, len, out);
 }

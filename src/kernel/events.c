@@ -9,8 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* "system:name" of the pattern; without a colon either of both. */
-static bool matches(const char *pattern, const char *system, const char *name)
+bool tracefs_event_matches(const char *pattern, const char *system, const char *name)
 {
 	const char *colon = strchr(pattern, ':');
 	char first[256];
@@ -80,7 +79,7 @@ int tracefs_events(
 		if (!colon)
 			continue;
 		*colon = 0;
-		if (!pattern || matches(pattern, line, colon + 1))
+		if (!pattern || tracefs_event_matches(pattern, line, colon + 1))
 			err = add(&l, line, colon + 1);
 	}
 	if (err < 0) {

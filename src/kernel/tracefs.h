@@ -82,6 +82,8 @@ struct tracefs_events {
  * colon matches a system or a name); NULL: all. 0 or -Exxx; none is not an error here. */
 int tracefs_events(
 	struct tracefs *t, const char *pattern, struct tracefs_events *ret, struct error *e);
+/* Does the pattern, as above, mean this event? */
+bool tracefs_event_matches(const char *pattern, const char *system, const char *name);
 void tracefs_events_done(struct tracefs_events *l);
 void auto_tracefs_events(struct tracefs_events *l);
 

@@ -119,6 +119,7 @@ static int fill_session(struct session *s, const struct ringset *rs)
 		r = output_make_trace(s);
 	if (r == 0) {
 		s->state = SESSION_RUNNING;
+		s->ran = true;
 		s->started_ns = now_ns(CLOCK_MONOTONIC);
 	}
 	return r;

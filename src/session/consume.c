@@ -150,6 +150,18 @@ uint64_t consume_step(struct cairn_host *h, uint64_t now)
 	return wait;
 }
 
+#define BREATH_NS 5000000u
+
+void host_breathe(struct cairn_host *h)
+{
+	uint64_t now = now_ns(CLOCK_MONOTONIC);
+
+	if (now - h->breath_ns < BREATH_NS)
+		return;
+	h->breath_ns = now;
+	(void)consume_step(h, now); /* the loop asks again when */
+}
+
 void consume_rset_drain(struct rset *r)
 {
 	for (uint32_t i = 0; i < r->nrings; i++) {

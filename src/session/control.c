@@ -11,21 +11,23 @@
  *	create		session, output, output_fd (local only),	-
  *			channels: [{name, mode, ring_bytes, block_ns,
  *			contexts}], rules: [rule], pids, ctf_version,
- *			command, snapshot_bytes, kernel: {rules:
- *			[{pattern, filter}], pids, all, adapt, lttng_names,
- *			buffer_bytes}
+ *			command, snapshot_bytes, kernel
  *	start stop	session, timeout_ms				report
  *	destroy		session						-
  *	channel-add	session, channel				-
  *	enable		session, rule: {pattern, excludes, loglevel,	report
- *			loglevel_only, channel}, timeout_ms
- *	disable		session, pattern, channel, timeout_ms		report
+ *			loglevel_only, channel}, timeout_ms; or kernel
+ *	disable		session, pattern, channel, timeout_ms; or	report
+ *			session, kernel_pattern
  *	snapshot	session, dir					dir
  *	rotate		session						dir
  *	sessions	session (or none)				sessions: list.c
  *	processes	pid, events					processes: list.c
  *	host		-						host: list.c
  *	shutdown	-						-
+ *
+ * kernel: {rules: [{pattern, filter}], probes: [{kind, text}], pids, all, flight_recorder, adapt,
+ * lttng_names, stacks, buffer_bytes}
  *
  * Who may: a user sees and changes sessions and programs of its own uid, root all. Local commands
  * take the same way without the socket, so that there is one meaning of each.
@@ -267,7 +269,9 @@ static int op_create(struct request *q, struct error *err)
 	if (r == 0)
 		r = krec_new(s, q->args, err);
 	if (r == 0 && s->output->dir)
-		r = place_open(s, &s->output->place, s->output->dir, err);
+		r = output_open(s, s->output->dir, err);
+	if (r == 0 && s->output->dir)
+		r = krec_place_open(s, s->output->dir, err);
 	if (r < 0)
 		session_free(s);
 	return r;
@@ -335,12 +339,15 @@ static int update_if_running(struct session *s, struct command *cmd)
 
 static int op_enable(struct request *q, struct error *err)
 {
+	struct json_object *kernel = json_get(q->args, "kernel", json_type_object);
 	struct session *s;
 	int r = find_session(q, &s, err);
 
 	q->cmd->wants_report = true;
 	if (r == 0)
 		r = session_refuse_recovered(s, err);
+	if (r == 0 && kernel)
+		return krec_enable(s, kernel, err);
 	if (r == 0)
 		r = add_rule(s, json_get(q->args, "rule", json_type_object), err);
 	return r < 0 ? r : update_if_running(s, q->cmd);
@@ -349,12 +356,15 @@ static int op_enable(struct request *q, struct error *err)
 static int op_disable(struct request *q, struct error *err)
 {
 	const char *pattern = json_str(q->args, "pattern");
+	const char *kernel = json_str(q->args, "kernel_pattern");
 	struct session *s;
 	int r = find_session(q, &s, err);
 
 	q->cmd->wants_report = true;
 	if (r == 0)
 		r = session_refuse_recovered(s, err);
+	if (r == 0 && kernel)
+		return krec_disable(s, kernel, err);
 	if (r == 0 && !pattern)
 		r = error_set(err, -EINVAL, "say which events: 'provider:event*'");
 	if (r == 0)

@@ -95,7 +95,7 @@ static void dump_process(struct krec *k, struct kpage_event *ev, const char *pid
 	}
 }
 
-void krec_dump_lttng(struct session *s)
+static void dump_lttng(struct session *s)
 {
 	static const uint8_t nothing[8];
 	struct krec *k = s->kernel;
@@ -113,4 +113,9 @@ void krec_dump_lttng(struct session *s)
 	ev.data = nothing;
 	ev.len = sizeof(nothing);
 	(void)kctf_emit(k->ctf, &k->cpus[0].s, ID_END, &ev); /* likewise */
+}
+
+void krec_dump(struct session *s)
+{
+	dump_lttng(s);
 }

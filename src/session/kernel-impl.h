@@ -18,11 +18,15 @@
 
 struct krec_rule {
 	char *pattern, *filter; /* owned; filter may be NULL */
+	char **excludes; /* owned vector of owned: patterns that it leaves out */
+	size_t nexcludes, cexcludes;
 };
 
 struct krec_probe {
 	enum dynevent_kind kind;
 	char *text; /* owned */
+	char *event, *shown_group; /* owned: as it was made last; NULL: never */
+	bool is_off; /* taken back, and made still: the kernel would empty the buffer if it went */
 };
 
 struct krec_cpu {
@@ -31,6 +35,8 @@ struct krec_cpu {
 	struct stream file;
 	uint64_t pages; /* read without a pause: so much was waiting */
 	uint64_t unsaid; /* losses that no packet has said yet */
+	uint8_t *kept; /* owned: a flight recorder's pages that were read, the oldest first */
+	size_t nkept, kept_cap;
 };
 
 struct krec {
@@ -42,7 +48,7 @@ struct krec {
 	pid_t *pids; /* owned; none and !all: the session's, or nobody to limit to */
 	size_t npids;
 	bool all, adapt, as_lttng, is_on;
-	bool is_polled; /* the host is woken when a buffer fills; else by age alone */
+	bool is_recorder; /* nothing is read but for snapshots */
 	uint64_t buffer_bytes; /* of each CPU, now */
 	struct tracefs *top, *instance; /* owned; instance NULL: not recording */
 	struct kpage_layout layout;
@@ -57,30 +63,58 @@ struct krec {
 	uint64_t start_ts; /* of the clock: before anything is recorded */
 	uint32_t *symbol_ids; /* owned vector: events that print addresses as symbols */
 	size_t nsymbol_ids, csymbol_ids;
-	char *dir; /* owned: DIR */
-	int dirfd; /* of it; -1: not made yet */
-	struct place place; /* DIR/kernel */
+	struct place
+		place; /* DIR/kernel, or a piece of it, or a snapshot; or the session's stream */
+	struct krec_saved *saved; /* owned: while a snapshot is written (kernel-place.c) */
 	struct ctf_text_pos text_pos;
 	struct buf meta, texts; /* owned */
 	size_t texts_written;
 	int texts_fd; /* -1: not made yet */
-	bool wants_symbols, has_ftrace_formats;
+	bool has_ftrace_formats;
 	uint64_t next_ns; /* when what waits is old enough */
 	uint64_t events, bytes, lost; /* written; lost: all reasons */
 	int write_error;
 };
 
-void krec_read_to_the_end(struct session *s, struct krec_cpu *c); /* of what is there */
+/* Which tasks alone; 0: all. */
+size_t krec_pids(const struct session *s, const pid_t **ret);
+/* Rules (kernel-rules.c): what is asked for; all switched on; more of them, less of them, and the kernel
+ * brought up to it if the session records. */
+int krec_rules_read(struct krec *k, struct json_object *o, struct error *err);
+int krec_rules_start(struct session *s, struct error *err);
+int krec_rules_add(struct session *s, struct json_object *o, struct error *err);
+int krec_rules_take_back(struct session *s, const char *pattern, struct error *err);
+bool krec_wants(const struct krec *k, const char *system, const char *name);
+struct json_object *krec_rules_list(const struct krec *k);
+void krec_rules_free(struct krec *k);
+/* Pages that a CPU's buffer may hold: each has a head, and one is the reader's. */
+static inline size_t krec_pages(const struct krec *k)
+{
+	return k->buffer_bytes / (k->layout.size - 64) + 3;
+}
+/* Reading (kernel-read.c): to the end, which comes only when tracing is off; what is in all buffers now. */
+void krec_read_to_the_end(struct session *s, struct krec_cpu *c);
+void krec_read_now(struct session *s);
+int krec_take_page(struct session *s, struct krec_cpu *c, struct kpage *page); /* 0, -ENOMEM */
 void krec_flush(struct session *s, struct krec_cpu *c, bool final);
-void krec_write_texts(struct session *s);
 void krec_final_losses(struct session *s, struct krec_cpu *c);
+/* Where it goes (kernel-place.c). */
+bool krec_has_place(const struct krec *k);
+int krec_place_begin(struct session *s, struct error *err); /* there is one, or none is needed */
+void krec_begin(struct session *s); /* it is new: who is who */
+void krec_write_texts(struct session *s); /* what is new of the kernel's words */
+void krec_final_texts(struct session *s); /* and what can be told at the end only */
+int krec_write_kept(struct session *s); /* all that a flight recorder has, to the present place */
 /* One event's format becomes known; shown: the system that the trace gives it. */
 int krec_learn(
 	struct krec *k, const char *system, const char *name, const char *shown, struct error *err);
 /* Probes (kernel-probes.c): what is asked for; made and switched on; removed, after the instance. */
 int krec_probes_read(struct krec *k, struct json_object *o, struct error *err);
 void krec_probes_to_json(const struct cairn_kernel_config *c, struct json_object *o);
-int krec_probes_start(struct session *s, struct error *err);
+int krec_probes_start(struct session *s, size_t from, struct error *err);
+int krec_probes_add(struct session *s, struct json_object *o, struct error *err);
+int krec_probes_take_back(struct krec *k, const char *pattern); /* their number */
+struct json_object *krec_probes_list(const struct krec *k);
 void krec_probes_stop(struct session *s, const char *group);
 void krec_probes_free(struct krec *k);
 /* Stacks with events (kernel-stacks.c): when the instance is set up, when it goes. */
@@ -90,9 +124,14 @@ void krec_stacks_free(struct krec *k);
 /* Names of tasks (kernel-names.c): when events are on; now and then; at the end. */
 int krec_names_start(struct session *s);
 void krec_names_write(struct session *s);
+void krec_names_again(struct krec *k); /* who is there is said once more, as of start_ts */
+void krec_names_close(struct krec *k); /* the file; what follows is in another */
+void krec_names_fresh(struct krec *k); /* likewise, and times may begin anew */
+bool krec_names_need(const struct krec *k, const char *system, const char *name);
+void krec_names_shown(struct krec *k); /* rules have changed: which of its events are hidden */
 void krec_names_free(struct krec *k);
-/* kernel-dump.c: with LTTng's names, before anything is read. */
-void krec_dump_lttng(struct session *s);
+/* kernel-dump.c: the state of the system, before anything is read. */
+void krec_dump(struct session *s);
 void krec_flush_metadata(struct session *s);
 void krec_unknown(void *arg, uint32_t id); /* for kctf_on_unknown(); arg: struct krec */
 

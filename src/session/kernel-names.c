@@ -36,7 +36,8 @@ struct knames {
 	struct kn_event { /* one of the two events */
 		uint32_t id, pid_at, comm_at, flags_at, need;
 		bool is_hidden;
-		struct knames *names;
+		const char *name;
+		struct knames *names; /* borrowed; NULL: not listened to */
 	} events[2];
 };
 
@@ -82,15 +83,6 @@ static int on_event(void *arg, struct kctf_stream *s, const struct kpage_event *
 	return e->is_hidden ? 0 : kctf_emit(n->k->ctf, s, e->id, ev);
 }
 
-static bool is_on(struct krec *k, const char *name)
-{
-	AUTO(buf) struct buf b = {0};
-	char path[64];
-
-	(void)snprintf(path, sizeof(path), "events/task/%s/enable", name); /* fits */
-	return tracefs_read(k->instance, path, &b, NULL) == 0 && b.data && b.data[0] == '1';
-}
-
 /* flags: name of the field of clone flags, or NULL. Without the event there are fewer names. */
 static void listen(
 	struct krec *k, struct kn_event *e, const char *name, const char *comm, bool clone)
@@ -100,7 +92,9 @@ static void listen(
 	AUTO(buf) struct buf text = {0};
 	struct kformat *parsed = NULL;
 
-	e->is_hidden = !is_on(k, name);
+	e->names = NULL;
+	e->name = name;
+	e->is_hidden = !krec_wants(k, "task", name);
 	if (tracefs_format(k->instance, "task", name, &text, NULL) < 0 || !text.data ||
 		kformat_parse(text.data, text.len, "task", sizeof(long), &parsed, NULL) < 0)
 		return;
@@ -137,12 +131,35 @@ int krec_names_start(struct session *s)
 		k->names->file.fd = -1;
 		k->names->file.instance = ctf_instance(0xffff, 0, 0, 0);
 	}
-	k->names->dumped = false;
+	k->names->events[0].names = k->names->events[1].names = NULL;
 	if (k->stacks)
 		return 0; /* events of ours would have stacks, too */
 	listen(k, &k->names->events[0], "task_newtask", "comm", true);
 	listen(k, &k->names->events[1], "task_rename", "newcomm", false);
 	return 0;
+}
+
+bool krec_names_need(const struct krec *k, const char *system, const char *name)
+{
+	if (!k->names || strcmp(system, "task") != 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(k->names->events); i++) {
+		const struct kn_event *e = &k->names->events[i];
+
+		if (e->names && strcmp(e->name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+void krec_names_shown(struct krec *k)
+{
+	for (size_t i = 0; k->names && i < ARRAY_SIZE(k->names->events); i++) {
+		struct kn_event *e = &k->names->events[i];
+
+		if (e->names)
+			e->is_hidden = !krec_wants(k, "task", e->name);
+	}
 }
 
 /* ---- what is there ---- */
@@ -203,7 +220,7 @@ void krec_names_write(struct session *s)
 	struct ctf_frame f;
 	uint64_t begin;
 
-	if (!n)
+	if (!n || !krec_has_place(k))
 		return;
 	if (!n->dumped)
 		dump_all(n, k->start_ts);
@@ -226,10 +243,32 @@ void krec_names_write(struct session *s)
 	v.begin_ts = begin;
 	v.end_ts = n->last_ts;
 	krec_flush_metadata(s);
-	if (n->file.fd < 0)
+	if (n->file.fd < 0 && k->place.dirfd >= 0)
 		n->file.fd = place_create(s, &k->place, "state");
 	kctf_state_packet(k->ctf, &v, n->file.instance, n->file.seq, &f);
 	(void)place_write_packet(&k->place, &n->file, &f); /* else there are fewer names */
+}
+
+void krec_names_again(struct krec *k)
+{
+	k->names->dumped = false;
+}
+
+void krec_names_close(struct krec *k)
+{
+	if (!k->names)
+		return;
+	auto_fd(&k->names->file.fd);
+	k->names->file.fd = -1;
+	k->names->file.offset = 0;
+}
+
+void krec_names_fresh(struct krec *k)
+{
+	krec_names_close(k);
+	k->names->file.seq = 0;
+	k->names->last_ts = 0;
+	k->names->n = 0;
 }
 
 void krec_names_free(struct krec *k)

@@ -61,7 +61,7 @@ void krec_probes_to_json(const struct cairn_kernel_config *c, struct json_object
 }
 
 /* Another probe of the session that is shown under the same name would be taken for this one. */
-static int start_one(struct session *s, struct dynevent_world *w, const struct krec_probe *p,
+static int start_one(struct session *s, struct dynevent_world *w, struct krec_probe *p,
 	const char *group, struct error *err)
 {
 	struct krec *k = s->kernel;
@@ -88,30 +88,141 @@ static int start_one(struct session *s, struct dynevent_world *w, const struct k
 		return r;
 	}
 	k->has_probes = true;
+	free(p->event);
+	free(p->shown_group);
+	p->event = strdup(d.event);
+	p->shown_group = strdup(d.shown_group);
+	if (!p->event || !p->shown_group)
+		return error_set(err, -ENOMEM, "no memory for probes");
 	r = krec_learn(k, group, d.event, d.shown_group, err);
 	if (r == 0)
 		r = tracefs_enable(k->instance, group, d.event, true, err);
 	return r;
 }
 
-int krec_probes_start(struct session *s, struct error *err)
+int krec_probes_start(struct session *s, size_t from, struct error *err)
 {
 	struct krec *k = s->kernel;
 	struct dynevent_world *w;
 	char group[80];
 	int r = 0;
 
-	if (!k->nprobes)
+	if (from >= k->nprobes)
 		return 0;
 	w = dynevent_world_new(NULL, karch_native());
 	if (!w)
 		return error_set(err, -ENOMEM, "no memory for probes");
 	dynevent_group(k->instance->name, group, sizeof(group));
-	for (size_t i = 0; i < k->nprobes && r == 0; i++)
-		r = start_one(s, w, &k->probes[i], group, err);
+	for (size_t i = from; i < k->nprobes && r == 0; i++)
+		r = k->probes[i].is_off ? 0 : start_one(s, w, &k->probes[i], group, err);
 	dynevent_world_free(w);
 	return r;
 }
+
+/* ---- while it records ---- */
+
+static void probes_cut(struct krec *k, size_t n)
+{
+	while (k->nprobes > n) {
+		struct krec_probe *p = &k->probes[--k->nprobes];
+
+		free(p->text);
+		free(p->event);
+		free(p->shown_group);
+	}
+}
+
+static void switch_probe(struct krec *k, struct krec_probe *p, bool on)
+{
+	char group[80];
+
+	p->is_off = !on;
+	if (!k->instance || !p->event)
+		return;
+	dynevent_group(k->instance->name, group, sizeof(group));
+	(void)tracefs_enable(k->instance, group, p->event, on, NULL); /* it was made and switched */
+}
+
+/* Probes that were taken back, and are asked for again. */
+static void take_known(struct krec *k, size_t from)
+{
+	for (size_t i = from; i < k->nprobes;) {
+		size_t j = 0;
+
+		while (j < from &&
+			(k->probes[j].kind != k->probes[i].kind || !k->probes[j].is_off ||
+				strcmp(k->probes[j].text, k->probes[i].text) != 0))
+			j++;
+		if (j == from) {
+			i++;
+			continue;
+		}
+		switch_probe(k, &k->probes[j], true);
+		free(k->probes[i].text);
+		k->probes[i] = k->probes[--k->nprobes];
+	}
+}
+
+int krec_probes_add(struct session *s, struct json_object *o, struct error *err)
+{
+	struct krec *k = s->kernel;
+	size_t before = k->nprobes;
+	int r = krec_probes_read(k, o, err);
+
+	if (r < 0) {
+		probes_cut(k, before);
+		return r;
+	}
+	take_known(k, before);
+	if (!k->instance)
+		return 0;
+	r = krec_probes_start(s, before, err);
+	if (r == 0)
+		return 0;
+	/* what was made before the one that is wrong stays made, but is off */
+	while (k->nprobes > before && !k->probes[k->nprobes - 1].event)
+		probes_cut(k, k->nprobes - 1);
+	for (size_t i = before; i < k->nprobes; i++)
+		switch_probe(k, &k->probes[i], false);
+	return r;
+}
+
+int krec_probes_take_back(struct krec *k, const char *pattern)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < k->nprobes; i++) {
+		struct krec_probe *p = &k->probes[i];
+
+		if (p->is_off ||
+			(strcmp(p->text, pattern) != 0 &&
+				(!p->event ||
+					!tracefs_event_matches(pattern, p->shown_group, p->event))))
+			continue;
+		switch_probe(k, p, false);
+		n++;
+	}
+	return n;
+}
+
+struct json_object *krec_probes_list(const struct krec *k)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; i < k->nprobes; i++) {
+		struct json_object *p = json_object_new_object();
+
+		json_add_str(p, "kind", dynevent_kind_name(k->probes[i].kind));
+		json_add_str(p, "text", k->probes[i].text);
+		if (!k->probes[i].is_off)
+			json_object_array_add(list, p);
+		else
+			json_object_put(p);
+	}
+	return list;
+}
+
+/* ---- the end ---- */
 
 void krec_probes_stop(struct session *s, const char *group)
 {
@@ -121,11 +232,21 @@ void krec_probes_stop(struct session *s, const char *group)
 	if (k->has_probes && group[0] && k->top && dynevent_remove_group(k->top, group, &err) < 0)
 		host_say(s->host, "%s; `cairn kernel clean` removes what is left", err.message);
 	k->has_probes = false;
+	for (size_t i = 0; i < k->nprobes;) { /* those taken back are gone now */
+		struct krec_probe p = k->probes[i];
+
+		if (!p.is_off) {
+			i++;
+			continue;
+		}
+		k->probes[i] = k->probes[k->nprobes - 1];
+		k->probes[k->nprobes - 1] = p;
+		probes_cut(k, k->nprobes - 1);
+	}
 }
 
 void krec_probes_free(struct krec *k)
 {
-	for (size_t i = 0; i < k->nprobes; i++)
-		free(k->probes[i].text);
+	probes_cut(k, 0);
 	free(k->probes);
 }

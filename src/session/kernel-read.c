@@ -62,7 +62,8 @@ void krec_flush(struct session *s, struct krec_cpu *c, bool final)
 	if (!c->s.len && (!final || lost == c->file.lost_written))
 		return;
 	krec_flush_metadata(s);
-	if (c->file.fd < 0) {
+	krec_write_texts(s);
+	if (c->file.fd < 0 && k->place.dirfd >= 0) {
 		(void)snprintf(name, sizeof(name), "cpu%u", c->s.cpu); /* fits */
 		c->file.fd = place_create(s, &k->place, name);
 	}
@@ -78,6 +79,17 @@ void krec_flush(struct session *s, struct krec_cpu *c, bool final)
 		k->bytes += f.total;
 	}
 	kctf_packet_done(&c->s);
+}
+
+int krec_take_page(struct session *s, struct krec_cpu *c, struct kpage *page)
+{
+	if (kctf_page_cuts(&c->s, page))
+		krec_flush(s, c, false); /* what was before the loss is a packet of its own */
+	if (kctf_page(s->kernel->ctf, &c->s, page) < 0)
+		return -ENOMEM;
+	if (c->s.len >= PACKET_BYTES)
+		krec_flush(s, c, false);
+	return 0;
 }
 
 /* 1: a page was read and taken, 0: nothing waits, < 0. */
@@ -97,13 +109,7 @@ static int read_page(struct session *s, struct krec_cpu *c)
 	}
 	if (k->mappings && mappings_update(k->mappings) < 0)
 		return -ENOMEM;
-	if (kctf_page_cuts(&c->s, &page))
-		krec_flush(s, c, false); /* what was before the loss is a packet of its own */
-	if (kctf_page(k->ctf, &c->s, &page) < 0)
-		return -ENOMEM;
-	if (c->s.len >= PACKET_BYTES)
-		krec_flush(s, c, false);
-	return 1;
+	return krec_take_page(s, c, &page) < 0 ? -ENOMEM : 1;
 }
 
 /* At most `pages`; true: more may wait. */
@@ -122,6 +128,15 @@ void krec_read_to_the_end(struct session *s, struct krec_cpu *c)
 {
 	if (c->fd >= 0)
 		(void)read_some(s, c, UINT64_MAX);
+}
+
+void krec_read_now(struct session *s)
+{
+	struct krec *k = s->kernel;
+
+	for (uint32_t i = 0; i < k->ncpus; i++)
+		if (k->cpus[i].fd >= 0) /* what comes meanwhile is later */
+			(void)read_some(s, &k->cpus[i], krec_pages(k));
 }
 
 /* The buffers that are half full, a part of each; true: there may be more such. */
@@ -179,6 +194,18 @@ static void adapt(struct session *s)
 	host_say(s->host, "session %s: the kernel's buffers have %s KiB each now", s->name, text);
 }
 
+/* A flight recorder is not read; but what is mapped where must be learnt in time. */
+static uint64_t step_recorder(struct krec *k, uint64_t now)
+{
+	if (!k->mappings)
+		return UINT64_MAX;
+	if (now >= k->next_ns) {
+		(void)mappings_update(k->mappings); /* next time, else */
+		k->next_ns = now + AGE_NS;
+	}
+	return k->next_ns - now;
+}
+
 uint64_t krec_step(struct session *s, uint64_t now)
 {
 	struct krec *k = s->kernel;
@@ -186,8 +213,10 @@ uint64_t krec_step(struct session *s, uint64_t now)
 
 	if (!k || !k->instance || !k->is_on)
 		return UINT64_MAX;
+	if (k->is_recorder)
+		return step_recorder(k, now);
 	old = now >= k->next_ns;
-	more = old ? read_all(s) : k->is_polled && read_full(s);
+	more = old ? read_all(s) : read_full(s);
 	if (k->adapt)
 		adapt(s);
 	for (uint32_t i = 0; i < k->ncpus && old; i++)
@@ -233,30 +262,7 @@ void krec_final_losses(struct session *s, struct krec_cpu *c)
 	krec_flush(s, c, true);
 }
 
-/* ---- the kernel's words ---- */
-
-void krec_write_texts(struct session *s)
-{
-	struct krec *k = s->kernel;
-	int dir;
-
-	if (k->texts_written == k->texts.len || k->place.dirfd < 0 || k->texts.err)
-		return;
-	if (k->texts_fd < 0) {
-		(void)mkdirat(k->place.dirfd, KTEXTS_DIR, 0777); /* if it fails, so does the next */
-		dir = openat(k->place.dirfd, KTEXTS_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (dir < 0)
-			return;
-		k->texts_fd =
-			openat(dir, KTEXTS_FILE, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-		(void)close(dir);
-	}
-	if (k->texts_fd < 0 ||
-		write_all(k->texts_fd, k->texts.data + k->texts_written,
-			k->texts.len - k->texts_written) < 0)
-		return; /* the events are printed with their fields, then */
-	k->texts_written = k->texts.len;
-}
+/* ---- formats ---- */
 
 static bool prints_symbols(const struct kformat *f)
 {
@@ -268,6 +274,7 @@ int krec_learn(
 	struct krec *k, const char *system, const char *name, const char *shown, struct error *err)
 {
 	AUTO(buf) struct buf text = {0};
+	const struct kformat *known;
 	struct kformat *f = NULL;
 	int r = tracefs_format(k->instance, system, name, &text, err);
 
@@ -285,7 +292,8 @@ int krec_learn(
 		if (id) /* else they are printed as addresses */
 			*id = f->id;
 	}
-	if (!kctf_format(k->ctf, f->id))
+	known = kctf_format(k->ctf, f->id); /* ids of probes that are gone come again */
+	if (!known || strcmp(known->name, f->name) != 0 || strcmp(known->system, f->system) != 0)
 		ktexts_add(&k->texts, "format", shown, name, text.data, text.len);
 	return kctf_add(k->ctf, f, err);
 }

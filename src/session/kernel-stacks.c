@@ -10,11 +10,11 @@
 static int read_what_is_there(struct session *s)
 {
 	const struct krec *k = s->kernel;
-	const pid_t *pids = k->npids ? k->pids : s->pids;
-	size_t n = k->npids ? k->npids : s->npids;
+	const pid_t *pids;
+	size_t n = krec_pids(s, &pids);
 	int r = 0;
 
-	if (k->all || !n)
+	if (!n)
 		return mappings_read_process(k->mappings, 0);
 	for (size_t i = 0; i < n && r == 0; i++)
 		r = mappings_read_process(k->mappings, pids[i]);
@@ -64,7 +64,6 @@ int krec_stacks_start(struct session *s, struct error *err)
 
 	if (k->stacks & CAIRN_STACK_KERNEL) {
 		r = tracefs_option(k->instance, "stacktrace", true, err);
-		k->wants_symbols = true;
 	}
 	if (r == 0 && k->stacks & CAIRN_STACK_USER)
 		r = user_stacks(s, err);

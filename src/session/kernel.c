@@ -1,5 +1,4 @@
-/* The kernel's part of a session: set up, switched on, taken down. See kernel.h. */
-#include "kernel/enums.h"
+/* The kernel's part of a session: asked for, set up, switched on, changed, taken down. See kernel.h. */
 #include "kernel/tracer.h"
 #include "session/kernel-impl.h"
 #include <dirent.h>
@@ -12,44 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define RULES_MAX 512u
 #define CPUS_MAX 4096u
-#define BTF "/sys/kernel/btf/vmlinux"
 
 /* ---- what is asked for ---- */
-
-/* "PATTERN if FILTER" */
-static int add_rule(struct krec *k, const char *pattern, const char *filter)
-{
-	struct krec_rule *r =
-		k->nrules < RULES_MAX ? VEC_ADD(k->rules, k->nrules, k->crules) : NULL;
-	const char *split = pattern ? strstr(pattern, " if ") : NULL;
-
-	if (!r || !pattern)
-		return -ENOMEM;
-	if (split) {
-		filter = filter ? filter : split + 4;
-		r->pattern = strndup(pattern, (size_t)(split - pattern));
-	} else {
-		r->pattern = strdup(pattern);
-	}
-	r->filter = filter ? strdup(filter) : NULL;
-	return r->pattern && (!filter || r->filter) ? 0 : -ENOMEM;
-}
-
-static int read_rules(struct krec *k, struct json_object *o)
-{
-	struct json_object *list = json_get(o, "rules", json_type_array);
-	size_t n = list ? json_object_array_length(list) : 0;
-	int r = 0;
-
-	for (size_t i = 0; i < n && r == 0; i++) {
-		struct json_object *rule = json_object_array_get_idx(list, i);
-
-		r = add_rule(k, json_str(rule, "pattern"), json_str(rule, "filter"));
-	}
-	return r;
-}
 
 static int read_pids(struct krec *k, struct json_object *o)
 {
@@ -66,30 +30,14 @@ static int read_pids(struct krec *k, struct json_object *o)
 	return 0;
 }
 
-/* DIR becomes ours, the session's own trace goes to DIR/user. */
-static int open_dir(struct session *s, struct error *err)
+static int check_right(const struct session *s, struct error *err)
 {
-	struct krec *k = s->kernel;
-	struct place p;
-	char *user;
-	int r;
-
-	place_init(&p);
-	r = place_open(s, &p, s->output->dir, err);
-	if (r < 0)
-		return r;
-	k->dirfd = take_fd(&p.dirfd);
-	place_done(&p);
-	if (asprintf(&user, "%s/user", s->output->dir) < 0)
-		return error_set(err, -ENOMEM, "no memory for a session");
-	k->dir = s->output->dir;
-	s->output->dir = user;
-	return 0;
-}
-
-const char *krec_dir(const struct session *s)
-{
-	return s->kernel ? s->kernel->dir : NULL;
+	if (s->uid == 0 || s->uid == s->host->uid)
+		return 0;
+	(void)error_set(err, -EPERM,
+		"kernel events show what others do: only root may record them through root's host");
+	error_hint(err, "sudo cairn record -k ..., or a session without kernel events");
+	return -EPERM;
 }
 
 /* Big enough to leave the caches of the CPUs that write before it is read, and for some 20 ms of the
@@ -111,62 +59,81 @@ int krec_new(struct session *s, struct json_object *args, struct error *err)
 
 	if (!o)
 		return 0;
-	if (s->uid != 0 && s->uid != s->host->uid) {
-		(void)error_set(err, -EPERM,
-			"kernel events show what others do: only root may record "
-			"them through root's host");
-		error_hint(err, "sudo cairn record -k ..., or a session without kernel events");
-		return -EPERM;
-	}
-	if (s->output->place.stream_fd >= 0 || !s->output->dir) {
-		(void)error_set(err, -EINVAL, "kernel events need a directory to be written to");
-		error_hint(err, "name one with -o DIR");
-		return -EINVAL;
-	}
+	r = check_right(s, err);
+	if (r < 0)
+		return r;
 	k = calloc(1, sizeof(*k));
 	if (!k)
 		return error_set(err, -ENOMEM, "no memory for a session");
 	s->kernel = k;
-	k->texts_fd = k->dirfd = -1;
+	k->texts_fd = -1;
 	place_init(&k->place);
 	k->all = json_int(o, "all", 0) != 0;
 	k->adapt = json_int(o, "adapt", 0) != 0;
+	k->is_recorder = json_int(o, "flight_recorder", 0) != 0;
 	k->as_lttng = json_int(o, "lttng_names", 0) != 0;
 	k->stacks = (unsigned)json_int(o, "stacks", 0);
 	k->buffer_bytes = json_u64(o, "buffer_bytes");
 	if (!k->buffer_bytes)
 		k->buffer_bytes = default_buffer(s);
-	if (read_rules(k, o) < 0 || read_pids(k, o) < 0)
-		return error_set(err, -ENOMEM, "no memory for a session, or too many -k");
-	r = krec_probes_read(k, o, err);
-	if (r < 0)
-		return r;
-	return open_dir(s, err);
+	if (s->output->place.stream_fd < 0 && !s->output->dir && !k->is_recorder) {
+		(void)error_set(err, -EINVAL, "kernel events need a directory to be written to");
+		error_hint(err, "name one with -o DIR, or make it a flight recorder");
+		return -EINVAL;
+	}
+	if (read_pids(k, o) < 0)
+		return error_set(err, -ENOMEM, "no memory for a session");
+	r = krec_rules_read(k, o, err);
+	return r < 0 ? r : krec_probes_read(k, o, err);
 }
 
-struct json_object *krec_to_json(const struct cairn_kernel_config *c)
+struct json_object *krec_to_json(const struct cairn_kernel_config *config)
 {
 	struct json_object *o = json_object_new_object(), *rules = json_object_new_array();
 	struct json_object *pids = json_object_new_array();
+	struct cairn_kernel_config c = {0};
 
-	for (size_t i = 0; i < c->nrules; i++) {
+	memcpy(&c, config, MIN(config->size, sizeof(c)));
+	for (size_t i = 0; i < c.nrules; i++) {
 		struct json_object *r = json_object_new_object();
 
-		json_add_str(r, "pattern", c->rules[i].pattern);
-		json_add_str(r, "filter", c->rules[i].filter);
+		json_add_str(r, "pattern", c.rules[i].pattern);
+		json_add_str(r, "filter", c.rules[i].filter);
 		json_object_array_add(rules, r);
 	}
-	for (size_t i = 0; i < c->npids; i++)
-		json_object_array_add(pids, json_object_new_int(c->pids[i]));
+	for (size_t i = 0; i < c.npids; i++)
+		json_object_array_add(pids, json_object_new_int(c.pids[i]));
 	json_object_object_add(o, "rules", rules);
 	json_object_object_add(o, "pids", pids);
-	json_object_object_add(o, "all", json_object_new_int(c->all));
-	json_object_object_add(o, "adapt", json_object_new_int(c->buffer_adapts));
-	json_object_object_add(o, "lttng_names", json_object_new_int(c->lttng_names));
-	json_object_object_add(o, "stacks", json_object_new_int((int)c->stacks));
-	krec_probes_to_json(c, o);
-	json_add_u64(o, "buffer_bytes", c->buffer_bytes);
+	json_object_object_add(o, "all", json_object_new_int(c.all));
+	json_object_object_add(o, "flight_recorder", json_object_new_int(c.flight_recorder));
+	json_object_object_add(o, "adapt", json_object_new_int(c.buffer_adapts));
+	json_object_object_add(o, "lttng_names", json_object_new_int(c.lttng_names));
+	json_object_object_add(o, "stacks", json_object_new_int((int)c.stacks));
+	krec_probes_to_json(&c, o);
+	json_add_u64(o, "buffer_bytes", c.buffer_bytes);
 	return o;
+}
+
+struct json_object *krec_list(const struct session *s)
+{
+	const struct krec *k = s->kernel;
+	struct json_object *o;
+
+	if (!k)
+		return NULL;
+	o = json_object_new_object();
+	json_object_object_add(o, "rules", krec_rules_list(k));
+	json_object_object_add(o, "probes", krec_probes_list(k));
+	json_add_u64(o, "buffer_bytes", k->buffer_bytes);
+	json_object_object_add(o, "flight_recorder", json_object_new_int(k->is_recorder));
+	json_add_str(o, "instance", k->instance && k->instance->name ? k->instance->name : "");
+	return o;
+}
+
+bool krec_is_recorder(const struct session *s)
+{
+	return s->kernel && s->kernel->is_recorder;
 }
 
 /* ---- start ---- */
@@ -178,23 +145,17 @@ static int make_trace(struct session *s, struct error *err)
 	struct ctf_clock clock;
 	int r;
 
-	if (!k->ctf) {
-		output_facts(s, &of);
-		of.facts.domain = "kernel";
-		of.facts.as_lttng = k->as_lttng;
-		of.facts.uuid[15] ^= 1; /* a trace of its own */
-		clock_describe(s->host, NULL, &clock);
-		r = kctf_new(&of.facts, &clock, &k->ctf);
-		if (r < 0)
-			return error_set(err, r, "no memory for the kernel's trace");
-		kctf_on_unknown(k->ctf, krec_unknown, k);
-	}
-	if (k->place.dirfd >= 0)
+	if (k->ctf)
 		return 0;
-	if (mkdirat(k->dirfd, "kernel", 0777) == 0 || errno == EEXIST)
-		k->place.dirfd = openat(k->dirfd, "kernel", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (k->place.dirfd < 0)
-		return error_set(err, -errno, "cannot make %s/kernel: %s", k->dir, strerror(errno));
+	output_facts(s, &of);
+	of.facts.domain = "kernel";
+	of.facts.as_lttng = k->as_lttng;
+	of.facts.uuid[15] ^= 1; /* a trace of its own */
+	clock_describe(s->host, NULL, &clock);
+	r = kctf_new(&of.facts, &clock, &k->ctf);
+	if (r < 0)
+		return error_set(err, r, "no memory for the kernel's trace");
+	kctf_on_unknown(k->ctf, krec_unknown, k);
 	return 0;
 }
 
@@ -217,42 +178,12 @@ static int read_layout(struct krec *k, struct error *err)
 	return k->page ? 0 : error_set(err, -ENOMEM, "no memory for a page");
 }
 
-/* Switches on what one rule names. A pattern's events that cannot be are said and left out. */
-static int enable_rule(struct session *s, const struct krec_rule *rule, struct error *err)
+size_t krec_pids(const struct session *s, const pid_t **ret)
 {
-	struct krec *k = s->kernel;
-	AUTO(tracefs_events) struct tracefs_events list = {0};
-	bool one = !strpbrk(rule->pattern, "*?");
-	int r = tracefs_events(k->top, rule->pattern, &list, err);
-	size_t on = 0;
+	const struct krec *k = s->kernel;
 
-	if (r == 0 && !list.n) {
-		(void)error_set(err, -ENOENT, "no kernel event matches '%s'", rule->pattern);
-		error_hint(err, "'SYSTEM:NAME' with * and ?; `cairn kernel list` shows them");
-		return -ENOENT;
-	}
-	for (size_t i = 0; i < list.n && r == 0; i++) {
-		const struct tracefs_event *ev = &list.all[i];
-		struct error e = {0};
-		int w = krec_learn(k, ev->system, ev->name, ev->system, &e);
-
-		if (w == 0 && rule->filter)
-			w = tracefs_filter(k->instance, ev->system, ev->name, rule->filter, &e);
-		if (w == 0)
-			w = tracefs_enable(k->instance, ev->system, ev->name, true, &e);
-		on += w == 0;
-		if (w < 0 && (one || w == -ENOMEM || w == -EACCES || list.n == 1)) {
-			*err = e;
-			r = w;
-		} else if (w < 0) {
-			host_say(s->host, "session %s: without %s:%s: %s", s->name, ev->system,
-				ev->name, e.message);
-		}
-	}
-	if (r == 0 && !on)
-		r = error_set(err, -EINVAL, "none of the kernel events of '%s' can be recorded",
-			rule->pattern);
-	return r;
+	*ret = k->npids ? k->pids : s->pids;
+	return k->all ? 0 : k->npids ? k->npids : s->npids;
 }
 
 struct tids {
@@ -303,12 +234,12 @@ static int read_threads(struct tids *t, const pid_t *pids, size_t n)
 static int limit(struct session *s, struct error *err)
 {
 	struct krec *k = s->kernel;
-	const pid_t *pids = k->npids ? k->pids : s->pids;
-	size_t n = k->npids ? k->npids : s->npids, before = 0;
+	const pid_t *pids;
+	size_t n = krec_pids(s, &pids), before = 0;
 	struct tids t = {0};
 	int r;
 
-	if (k->all || !n)
+	if (!n)
 		return 0;
 	r = tracefs_option(k->instance, "event-fork", true, err);
 	while (r == 0 && (r = read_threads(&t, pids, n)) == 0 && t.n > before) {
@@ -335,34 +266,41 @@ static int set_up(struct session *s, struct error *err)
 		r = read_layout(k, err);
 	if (r == 0)
 		r = limit(s, err);
-	for (size_t i = 0; i < k->nrules && r == 0; i++)
-		r = enable_rule(s, &k->rules[i], err);
 	if (r == 0)
-		r = krec_probes_start(s, err);
+		r = krec_rules_start(s, err);
+	if (r == 0)
+		r = krec_probes_start(s, 0, err);
 	if (r == 0)
 		r = krec_stacks_start(s, err);
 	return r;
 }
 
-static int open_cpus(struct session *s, struct error *err)
+static int make_cpus(struct session *s, struct error *err)
 {
 	struct krec *k = s->kernel;
 	uint32_t n = MIN(s->host->nrings, CPUS_MAX);
-	char path[64];
 
-	k->is_polled = s->channels[0].mode != CAIRN_MODE_OVERWRITE;
-	if (!k->cpus) {
-		k->cpus = calloc(n, sizeof(*k->cpus));
-		if (!k->cpus)
-			return error_set(err, -ENOMEM, "no memory for the kernel's buffers");
-		k->ncpus = n;
-		for (uint32_t i = 0; i < n; i++) {
-			k->cpus[i].fd = k->cpus[i].file.fd = -1;
-			k->cpus[i].s.cpu = i;
-			k->cpus[i].s.instance = ctf_instance(0, 0, 0, i);
-		}
-	}
+	if (k->cpus)
+		return 0;
+	k->cpus = calloc(n, sizeof(*k->cpus));
+	if (!k->cpus)
+		return error_set(err, -ENOMEM, "no memory for the kernel's buffers");
+	k->ncpus = n;
 	for (uint32_t i = 0; i < n; i++) {
+		k->cpus[i].fd = k->cpus[i].file.fd = -1;
+		k->cpus[i].s.cpu = i;
+		k->cpus[i].s.instance = ctf_instance(0, 0, 0, i);
+	}
+	return 0;
+}
+
+static int open_cpus(struct session *s, struct error *err)
+{
+	struct krec *k = s->kernel;
+	char path[64];
+	int r = make_cpus(s, err);
+
+	for (uint32_t i = 0; i < k->ncpus && r == 0; i++) {
 		int fd;
 
 		(void)snprintf(path, sizeof(path), "per_cpu/cpu%u/trace_pipe_raw", i); /* fits */
@@ -373,10 +311,10 @@ static int open_cpus(struct session *s, struct error *err)
 			return error_set(err, fd, "cannot open %s/%s: %s", k->instance->path, path,
 				strerror(-fd));
 		k->cpus[i].fd = fd;
-		if (k->is_polled)
+		if (!k->is_recorder)
 			(void)host_listens(s->host, fd, &s->host->kernel_ready); /* else by age */
 	}
-	return 0;
+	return r;
 }
 
 static void take_down(struct session *s)
@@ -417,12 +355,13 @@ int krec_start(struct session *s, struct error *err)
 	if (r == 0)
 		r = make_trace(s, err);
 	if (r == 0)
+		r = krec_place_begin(s, err);
+	if (r == 0)
 		r = set_up(s, err);
 	if (r == 0)
 		r = open_cpus(s, err);
 	if (r == 0 && krec_names_start(s) < 0)
 		r = error_set(err, -ENOMEM, "no memory for the names of tasks");
-	krec_write_texts(s);
 	k->start_ts = clock_cycles(s->host->clock);
 	if (r == 0)
 		r = tracefs_on(k->instance, true, err);
@@ -430,10 +369,72 @@ int krec_start(struct session *s, struct error *err)
 		take_down(s);
 		return r;
 	}
-	krec_dump_lttng(s);
 	k->is_on = true;
+	if (!k->is_recorder)
+		krec_begin(s);
 	host_wake(s->host);
 	return 0;
+}
+
+/* ---- changes while it records ---- */
+
+/* A session that had no kernel events gets a place for some. */
+static int join(struct session *s, struct json_object *o, struct error *err)
+{
+	struct json_object *args = json_object_new_object();
+	int r;
+
+	if (s->output->place.stream_fd >= 0 && s->output->place.meta_bytes)
+		return error_set(err, -ENOTSUP,
+			"session '%s' is a stream that has begun without kernel events", s->name);
+	json_object_object_add(args, "kernel", json_object_get(o));
+	r = krec_new(s, args, err);
+	json_object_put(args);
+	if (r == 0)
+		r = output_make_room(s, err);
+	if (r == 0 && s->state == SESSION_RUNNING)
+		r = krec_start(s, err);
+	if (r < 0)
+		krec_discard(s);
+	if (r < 0)
+		krec_free(s); /* the session's own trace stays in DIR/user: it is read the same */
+	return r;
+}
+
+int krec_enable(struct session *s, struct json_object *o, struct error *err)
+{
+	struct krec *k = s->kernel;
+	int r;
+
+	if (!k)
+		return join(s, o, err);
+	r = check_right(s, err);
+	if (r == 0)
+		r = krec_rules_add(s, o, err);
+	if (r == 0)
+		r = krec_probes_add(s, o, err);
+	if (k->instance) {
+		krec_names_shown(k);
+		krec_write_texts(s);
+	}
+	return r;
+}
+
+int krec_disable(struct session *s, const char *pattern, struct error *err)
+{
+	struct krec *k = s->kernel;
+	int r;
+
+	if (!k)
+		return error_set(err, -ENOENT, "session '%s' has no kernel events", s->name);
+	if (k->is_on && !k->is_recorder)
+		krec_read_now(s); /* what was until now is recorded yet */
+	if (krec_probes_take_back(k, pattern) > 0)
+		return 0;
+	r = krec_rules_take_back(s, pattern, err);
+	if (k->instance)
+		krec_names_shown(k);
+	return r;
 }
 
 /* ---- the end ---- */
@@ -444,85 +445,22 @@ void krec_off(struct session *s)
 		(void)tracefs_on(s->kernel->instance, false, NULL); /* its removal does it, too */
 }
 
-static bool occurred(const struct krec *k, const struct ktext *t)
-{
-	const char *id = memmem(t->text, t->len, "\nID:", 4);
-
-	return id && kctf_occurred(k->ctf, (uint32_t)strtoul(id + 4, NULL, 10));
-}
-
-/* Formats that name numbers are kept once more, with the numbers, if BTF knows them. */
-static void keep_numbers(struct krec *k)
-{
-	struct kenums *names = kenums_new();
-	AUTO(buf) struct buf more = {0};
-	struct ktext t;
-	size_t at = 0, found = 0;
-
-	while (names && ktexts_next(k->texts.data, k->texts.len, &at, &t) == 1)
-		if (strcmp(t.what, "format") == 0 && occurred(k, &t))
-			found += kenums_note(names, t.text, t.len);
-	if (found && kenums_load(names, BTF) > 0) {
-		for (at = 0; ktexts_next(k->texts.data, k->texts.len, &at, &t) == 1;) {
-			AUTO(buf) struct buf text = {0};
-
-			if (strcmp(t.what, "format") == 0 && occurred(k, &t) &&
-				kenums_replace(names, t.text, t.len, &text))
-				ktexts_add(&more, t.what, t.system, t.name, text.data, text.len);
-		}
-		if (more.len)
-			buf_add(&k->texts, more.data, more.len);
-	}
-	kenums_free(names);
-}
-
-static void keep_symbols(struct krec *k)
-{
-	AUTO(buf) struct buf b = {0};
-
-	if (tracefs_read(k->top, "printk_formats", &b, NULL) == 0 && b.len)
-		ktexts_add(&k->texts, "file", "-", "printk_formats", b.data, b.len);
-	buf_clear(&b);
-	for (size_t i = 0; i < k->nsymbol_ids; i++)
-		k->wants_symbols |= kctf_occurred(k->ctf, k->symbol_ids[i]);
-	if (k->wants_symbols && k->events && read_file("/proc/kallsyms", 64u << 20, &b) == 0)
-		ktexts_add(&k->texts, "file", "-", "kallsyms", b.data, b.len);
-	k->wants_symbols = false;
-}
-
 void krec_end(struct session *s)
 {
 	struct krec *k = s->kernel;
 
 	if (!k || !k->instance)
 		return;
-	for (uint32_t i = 0; i < k->ncpus; i++) {
+	if (k->is_recorder && krec_has_place(k))
+		(void)krec_write_kept(s); /* without memory it is less */
+	for (uint32_t i = 0; i < k->ncpus && !k->is_recorder; i++) {
 		krec_read_to_the_end(s, &k->cpus[i]);
 		krec_flush(s, &k->cpus[i], false);
 		krec_final_losses(s, &k->cpus[i]);
 	}
 	krec_names_write(s);
-	keep_numbers(k);
-	keep_symbols(k);
-	krec_write_texts(s);
+	krec_final_texts(s);
 	take_down(s);
-}
-
-void krec_set_clock(struct session *s, const struct ctf_clock *clock)
-{
-	struct krec *k = s->kernel;
-	struct ctf_text_pos pos = {0};
-	AUTO(buf) struct buf text = {0};
-
-	if (!k || !k->ctf || k->place.dirfd < 0 ||
-		ctf_trace_set_clock(kctf_trace(k->ctf), clock) < 0 ||
-		ctf_metadata(
-			kctf_trace(k->ctf), s->ctf_version == 2 ? CTF_2 : CTF_1_8, &pos, &text) < 0)
-		return; /* without memory the first guess stays */
-	buf_clear(&k->meta);
-	buf_add(&k->meta, text.data, text.len);
-	k->text_pos = pos;
-	(void)place_replace_metadata(s, &k->place, &k->meta); /* the old text is good, too */
 }
 
 void krec_stats(const struct session *s, struct cairn_stats *ret)
@@ -551,12 +489,9 @@ void krec_free(struct session *s)
 	for (uint32_t i = 0; i < k->ncpus; i++) {
 		kctf_stream_done(&k->cpus[i].s);
 		auto_fd(&k->cpus[i].file.fd);
+		free(k->cpus[i].kept);
 	}
-	for (size_t i = 0; i < k->nrules; i++) {
-		free(k->rules[i].pattern);
-		free(k->rules[i].filter);
-	}
-	free(k->rules);
+	krec_rules_free(k);
 	krec_probes_free(k);
 	free(k->pids);
 	free(k->cpus);
@@ -569,8 +504,6 @@ void krec_free(struct session *s)
 	buf_done(&k->meta);
 	buf_done(&k->texts);
 	auto_fd(&k->texts_fd);
-	auto_fd(&k->dirfd);
-	free(k->dir);
 	free(k);
 	s->kernel = NULL;
 }

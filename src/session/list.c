@@ -137,7 +137,6 @@ static struct json_object *session_json(const struct session *s)
 	json_add_u64(o, "recovered", s->recovered);
 	json_add_str(o, "output",
 		s->output->place.stream_fd >= 0 ? "-"
-			: krec_dir(s)		? krec_dir(s)
 			: s->output->dir	? s->output->dir
 						: "");
 	json_add_u64(o, "processes", programs_of(s));
@@ -145,6 +144,8 @@ static struct json_object *session_json(const struct session *s)
 		json_object_array_add(channels, channel_json(s, i, &sum));
 	json_object_object_add(o, "channels", channels);
 	json_object_object_add(o, "rules", rules_json(s));
+	if (s->kernel)
+		json_object_object_add(o, "kernel", krec_list(s));
 	if (s->state == SESSION_RUNNING)
 		sum.run_ns += now_ns(CLOCK_MONOTONIC) - s->started_ns;
 	add_stats(o, &sum);

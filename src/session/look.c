@@ -115,6 +115,46 @@ static void read_rule(struct list *l, struct json_object *o, struct cairn_rule_i
 	ret->excludes = excludes;
 }
 
+static void read_kernel_rule(
+	struct list *l, struct json_object *o, struct cairn_kernel_rule_info *ret)
+{
+	struct json_object *json;
+	const char **excludes;
+
+	*ret = (struct cairn_kernel_rule_info){
+		.pattern = text(o, "pattern"), .filter = json_str(o, "filter")};
+	excludes = inner(l, o, "excludes", sizeof(*excludes), &json, &ret->nexcludes);
+	for (size_t i = 0; i < ret->nexcludes; i++)
+		excludes[i] = json_object_get_string(json_object_array_get_idx(json, i));
+	ret->excludes = excludes;
+}
+
+static const struct cairn_kernel_info *read_kernel(struct list *l, struct json_object *o)
+{
+	struct cairn_kernel_info *k = o ? arena_alloc(&l->arena, sizeof(*k)) : NULL;
+	struct cairn_kernel_rule_info *rules;
+	struct cairn_kernel_probe *probes;
+	struct json_object *json;
+
+	if (!k)
+		return NULL;
+	*k = (struct cairn_kernel_info){.buffer_bytes = json_u64(o, "buffer_bytes"),
+		.flight_recorder = (int)json_int(o, "flight_recorder", 0),
+		.instance = text(o, "instance")};
+	rules = inner(l, o, "rules", sizeof(*rules), &json, &k->nrules);
+	for (size_t i = 0; i < k->nrules; i++)
+		read_kernel_rule(l, json_object_array_get_idx(json, i), &rules[i]);
+	k->rules = rules;
+	probes = inner(l, o, "probes", sizeof(*probes), &json, &k->nprobes);
+	for (size_t i = 0; i < k->nprobes; i++) {
+		struct json_object *p = json_object_array_get_idx(json, i);
+
+		probes[i] = (struct cairn_kernel_probe){text(p, "kind"), text(p, "text")};
+	}
+	k->probes = probes;
+	return k;
+}
+
 static void read_session(struct list *l, struct json_object *o, struct cairn_session_info *ret)
 {
 	struct json_object *json;
@@ -138,6 +178,7 @@ static void read_session(struct list *l, struct json_object *o, struct cairn_ses
 	for (size_t i = 0; i < ret->nrules; i++)
 		read_rule(l, json_object_array_get_idx(json, i), &rules[i]);
 	ret->rules = rules;
+	ret->kernel = read_kernel(l, json_get(o, "kernel", json_type_object));
 }
 
 int cairn_session_list(struct cairn_control *ctl, const char *name,

@@ -161,9 +161,66 @@ int output_begin(struct session *s, struct error *err)
 	if (r < 0)
 		return error_set(err, r, "cannot begin the trace of session '%s': %s", s->name,
 			strerror(-r));
+	if (o->place.stream_fd >= 0)
+		o->place.stream_trace = o->trace;
 	if (o->dir && !output_has_place(o))
-		r = place_open(s, &o->place, o->dir, err);
+		r = output_open(s, o->dir, err);
 	return r;
+}
+
+int output_open(struct session *s, const char *dir, struct error *err)
+{
+	struct output *o = s->output;
+	char path[4096];
+	bool made;
+	int r = place_open(s, &o->place, dir, err);
+
+	if (r < 0 || !s->kernel)
+		return r;
+	made = o->place.made;
+	place_done(&o->place);
+	r = snprintf(path, sizeof(path), "%s/user", dir);
+	if (r < 0 || (size_t)r >= sizeof(path))
+		return error_set(err, -ENAMETOOLONG, "the path of the trace is too long");
+	r = place_open(s, &o->place, path, err);
+	o->made = made;
+	return r;
+}
+
+int output_make_room(struct session *s, struct error *err)
+{
+	struct output *o = s->output;
+	AUTO(free) char *dir = NULL;
+	char *end;
+	int r = 0;
+
+	if (o->place.dirfd < 0)
+		return 0;
+	dir = strdup(o->place.dir);
+	if (!dir)
+		return error_set(err, -ENOMEM, "no memory for a session");
+	end = strrchr(dir, '/');
+	if (end && strcmp(end, "/user") == 0 && strcmp(dir, o->dir) != 0) {
+		*end = 0; /* it has had kernel events before */
+	} else {
+		o->made |= o->place.made;
+		r = place_move_down(s, &o->place, "user");
+		o->place.made = true;
+	}
+	if (r < 0)
+		return error_set(err, r, "cannot make a directory in %s: %s", dir, strerror(-r));
+	return krec_place_open(s, dir, err);
+}
+
+void output_discard(struct session *s)
+{
+	struct output *o = s->output;
+
+	if (s->ran || !o || o->place.dirfd < 0)
+		return;
+	place_discard(&o->place);
+	if (o->made && o->dir)
+		(void)rmdir(o->dir); /* others may have put something there */
 }
 
 /* Metadata text from the beginning: another clock may change any of it. */

@@ -154,6 +154,7 @@ static int open_dir(const struct session *s, const char *dir)
 
 int place_open(struct session *s, struct place *p, const char *dir, struct error *err)
 {
+	bool made = access(dir, F_OK) != 0;
 	int r = open_dir(s, dir);
 
 	if (r < 0) {
@@ -164,7 +165,10 @@ int place_open(struct session *s, struct place *p, const char *dir, struct error
 		return r;
 	}
 	p->dirfd = r;
+	p->made = made;
 	if (!dir_is_empty(p->dirfd)) {
+		auto_fd(&p->dirfd);
+		p->dirfd = -1;
 		(void)error_set(err, -EEXIST, "the directory %s is not empty", dir);
 		error_hint(err, "choose another one, or remove it");
 		return -EEXIST;
@@ -286,7 +290,7 @@ int place_write_metadata(const struct session *s, struct place *p, const struct 
 			s, p, text); /* readers see a file with text, or none */
 	iov = (struct iovec){text->data + p->meta_bytes, text->len - p->meta_bytes};
 	if (p->stream_fd >= 0) {
-		ctf_stream_metadata(s->output->trace, s->ctf_version == 2 ? CTF_2 : CTF_1_8,
+		ctf_stream_metadata(p->stream_trace, s->ctf_version == 2 ? CTF_2 : CTF_1_8,
 			iov.iov_base, iov.iov_len, &packets);
 		iov = (struct iovec){packets.data, packets.len};
 		r = packets.err ? packets.err : write_stream(p->stream_fd, &iov, 1);
@@ -357,4 +361,46 @@ int place_move_down(struct session *s, struct place *p, const char *name)
 	auto_fd(&p->dirfd);
 	p->dirfd = sub;
 	return p->dir ? 0 : -ENOMEM;
+}
+
+int place_move(struct place *p, const char *dir)
+{
+	char *path = strdup(dir);
+
+	if (!path)
+		return -ENOMEM;
+	if (rename(p->dir, path) < 0) {
+		int r = -errno;
+
+		free(path);
+		return r;
+	}
+	free(p->dir);
+	p->dir = path;
+	return 0;
+}
+
+void place_discard(struct place *p)
+{
+	static const struct {
+		const char *name;
+		int flags;
+	} all[] = {{"metadata", 0}, {"state", 0}, {"formats/events", 0}, {"formats", AT_REMOVEDIR}};
+
+	if (p->dirfd < 0 || !p->dir)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		(void)unlinkat(p->dirfd, all[i].name, all[i].flags); /* it may not be there */
+	if (p->made)
+		(void)rmdir(p->dir); /* others may have put something there */
+}
+
+int place_stream_texts(const struct place *p, const char *text, size_t len)
+{
+	AUTO(buf) struct buf packets = {0};
+	struct iovec iov;
+
+	ctf_stream_texts(p->stream_trace, text, len, &packets);
+	iov = (struct iovec){packets.data, packets.len};
+	return packets.err ? packets.err : write_stream(p->stream_fd, &iov, 1);
 }

@@ -393,6 +393,24 @@ int cairn_session_disable(struct cairn_control *ctl, const char *session, const 
 	return call_report(ctl, req, timeout_ms, ret_report, err);
 }
 
+int cairn_session_enable_kernel(struct cairn_control *ctl, const char *session,
+	const struct cairn_kernel_config *more, struct cairn_error *err)
+{
+	struct json_object *req = control_request_new("enable", session);
+
+	json_object_object_add(req, "kernel", krec_to_json(more));
+	return control_call(ctl, req, NULL, (struct error *)err);
+}
+
+int cairn_session_disable_kernel(struct cairn_control *ctl, const char *session,
+	const char *pattern, struct cairn_error *err)
+{
+	struct json_object *req = control_request_new("disable", session);
+
+	json_add_str(req, "kernel_pattern", pattern);
+	return control_call(ctl, req, NULL, (struct error *)err);
+}
+
 int cairn_session_snapshot(struct cairn_control *ctl, const char *session, const char *dir,
 	char *ret_dir, size_t size, struct cairn_error *err)
 {

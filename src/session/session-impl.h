@@ -237,6 +237,7 @@ struct session {
 	uint64_t id;
 	enum session_state state;
 	bool recovered;
+	bool ran; /* was started, ever */
 	struct channel *channels; /* owned array */
 	size_t nchannels;
 	struct rule *rules; /* owned vector */
@@ -338,6 +339,8 @@ uint64_t consume_step(struct cairn_host *h, uint64_t now);
 void consume_drain(struct session *s);
 void consume_rset_drain(struct rset *r);
 void consume_all(struct session *s); /* what is in the rings now */
+/* In the midst of long work: all that is due is read. */
+void host_breathe(struct cairn_host *h);
 
 /* ---- where a session's trace goes (output.c, records.c, clock.c, proc.c) ---- */
 
@@ -353,7 +356,9 @@ struct stream { /* the packets of one ring, one file */
 struct place {
 	char *dir; /* owned; NULL: none */
 	int dirfd; /* -1: none */
+	bool made; /* the directory was not there before */
 	int stream_fd; /* borrowed; -1: a directory */
+	const struct ctf_trace *stream_trace; /* borrowed: whose metadata goes into the stream */
 	int meta_fd; /* -1: not made yet */
 	uint64_t meta_bytes; /* of output.meta that are written here */
 };
@@ -364,6 +369,7 @@ struct clock_point { /* one moment on three clocks */
 
 struct output {
 	char *dir; /* owned: as the user sees it; NULL: memory only */
+	bool made; /* DIR was not there before */
 	bool chunked; /* rotated before: place.dir is DIR/chunk-N */
 	unsigned chunk, snapshot; /* numbers of the last ones */
 	struct place place; /* present one; nothing in memory-only sessions */
@@ -390,6 +396,12 @@ int output_new(struct session *s, const char *dir, int fd, struct error *err);
 void output_free(struct session *s);
 /* Makes trace and place, if not there yet. Channels are fixed from here on. */
 int output_begin(struct session *s, struct error *err);
+/* Makes the place of the session's trace in dir: dir itself, or, if there are kernel events, dir/user
+ * and dir/kernel. */
+int output_open(struct session *s, const char *dir, struct error *err);
+/* There will be kernel events: what is in dir moves to dir/user. */
+int output_make_room(struct session *s, struct error *err);
+void output_discard(struct session *s); /* of a session that never ran: nothing stays on disk */
 /* Brings metadata file and rings up to date with the trace; cheap if nothing is new. */
 void output_flush_metadata(struct session *s);
 /* All packets are in: the final clock and metadata. */
@@ -423,6 +435,10 @@ int place_write_packet(const struct place *p, struct stream *st, const struct ct
 int place_write_metadata(const struct session *s, struct place *p, const struct buf *text);
 int place_replace_metadata(const struct session *s, struct place *p, const struct buf *text);
 int place_move_down(struct session *s, struct place *p, const char *name);
+int place_move(struct place *p, const char *dir); /* the directory gets this path */
+void place_discard(struct place *p); /* removes what a trace without events has, and what we made */
+/* Packets of texts (ctf_stream_texts()) into the stream. */
+int place_stream_texts(const struct place *p, const char *text, size_t len);
 
 /* records.c: how large each event's records are, to count them and to check them */
 struct record_size {
@@ -508,6 +524,7 @@ struct cairn_host {
 	bool accept_paused; /* out of descriptors */
 	uint64_t accept_again_ns;
 	uint64_t next_look_ns;
+	uint64_t breath_ns; /* when host_breathe() last looked */
 	char kernel_ready; /* epoll: a buffer of the kernel's fills; its address alone counts */
 	uint32_t nrings; /* highest possible CPU + 1 */
 	struct conn **conns; /* owned vector */

@@ -130,7 +130,10 @@ void session_free(struct session *s)
 	for (size_t i = 0; i < h->nconns; i++)
 		program_detach(h->conns[i], s, NULL);
 	session_forget_rsets(s);
+	if (!s->ran)
+		krec_discard(s);
 	krec_free(s);
+	output_discard(s);
 	output_free(s);
 	for (size_t i = 0; i < s->nchannels; i++)
 		channel_done(s, &s->channels[i]);
@@ -358,9 +361,10 @@ int session_start(struct session *s, struct command *cmd, struct error *err)
 	output_flush_metadata(s);
 	r = krec_start(s, err);
 	if (r < 0) {
-		s->state = SESSION_STOPPED;
+		s->state = s->ran ? SESSION_STOPPED : SESSION_NEW;
 		return r;
 	}
+	s->ran = true;
 	r = session_update_programs(s, cmd);
 	if (r == -ENOMEM || r == -ENOSPC || r == -EFBIG || r == -EMFILE || r == -ENFILE) {
 		session_stop(s, NULL);

@@ -6,7 +6,10 @@
  *
  *	OUTPUT/chunk-1, chunk-2...	the session has been rotated: chunks of its trace
  *	OUTPUT/snapshot-1...		snapshots without a directory of their own
+ *
+ * With kernel events each of them has two traces in it: user and kernel.
  */
+#include "session/kernel.h"
 #include "session/session-impl.h"
 #include <errno.h>
 #include <stdio.h>
@@ -137,8 +140,10 @@ static int fill_snapshot(struct session *s, const char *dir, bool new_clock, str
 {
 	struct output *o = s->output;
 	struct ctf_clock clock;
-	int before = o->write_error, r = place_open(s, &o->place, dir, err);
+	int before = o->write_error, r = output_open(s, dir, err);
 
+	if (r == 0)
+		r = krec_snapshot_begin(s, dir, err);
 	if (r < 0)
 		return r;
 	o->write_error = 0;
@@ -146,10 +151,14 @@ static int fill_snapshot(struct session *s, const char *dir, bool new_clock, str
 		clock_describe(s->host, &o->begin, &clock);
 	if (new_clock && ctf_trace_set_clock(o->trace, &clock) >= 0)
 		output_text_anew(s);
+	if (new_clock && krec_is_recorder(s))
+		krec_set_clock(s, &clock);
 	output_flush_metadata(s);
 	session_dump_all(s);
 	write_overwrite_rings(s);
-	r = -o->write_error;
+	r = krec_snapshot_write(s);
+	if (r == 0)
+		r = -o->write_error;
 	o->write_error = before;
 	return r < 0
 		? error_set(err, r, "the snapshot in %s is not complete: %s", dir, strerror(-r))
@@ -165,7 +174,7 @@ int output_snapshot(
 	bool new_clock;
 	int r;
 
-	if (!has_overwrite(s)) {
+	if (!has_overwrite(s) && !krec_is_recorder(s)) {
 		(void)error_set(err, -ENOTSUP, "session '%s' has no overwrite channel", s->name);
 		error_hint(err, "make one by: cairn session create --mode overwrite");
 		return -ENOTSUP;
@@ -185,6 +194,7 @@ int output_snapshot(
 	/* what is streamed already cannot be said anew */
 	new_clock = !o->verbatim && sv.place.stream_fd < 0;
 	r = fill_snapshot(s, path, new_clock, err);
+	krec_snapshot_end(s);
 	restore(s, &sv);
 	if (new_clock && place_replace_metadata(s, &o->place, &o->meta) < 0)
 		host_say(s->host, "session %s: cannot write metadata in %s", s->name, o->dir);
@@ -205,6 +215,26 @@ static void count_packets(struct session *s)
 	}
 }
 
+/* The first piece: what is in OUTPUT moves to OUTPUT/chunk-1. */
+static int move_to_chunk(struct session *s, const char *name, struct error *err)
+{
+	struct output *o = s->output;
+	struct place chunk;
+	char path[4096], user[4128];
+	int r;
+
+	if (!s->kernel)
+		return place_move_down(s, &o->place, name);
+	(void)snprintf(path, sizeof(path), "%s/%s", o->dir, name); /* cut: cannot be made */
+	place_init(&chunk);
+	r = place_open(s, &chunk, path, err);
+	place_done(&chunk);
+	(void)snprintf(user, sizeof(user), "%s/user", path); /* fits */
+	if (r == 0)
+		r = place_move(&o->place, user);
+	return r < 0 ? r : krec_place_move(s, path);
+}
+
 static int rotate_away(struct session *s, struct error *err)
 {
 	struct output *o = s->output;
@@ -214,7 +244,7 @@ static int rotate_away(struct session *s, struct error *err)
 	output_end(s);
 	if (!o->chunked) {
 		(void)snprintf(name, sizeof(name), "chunk-%u", ++o->chunk);
-		r = place_move_down(s, &o->place, name);
+		r = move_to_chunk(s, name, err);
 		if (r < 0)
 			return error_set(
 				err, r, "cannot make a chunk in %s: %s", o->dir, strerror(-r));
@@ -223,10 +253,29 @@ static int rotate_away(struct session *s, struct error *err)
 	return 0;
 }
 
-int output_rotate(struct session *s, char *ret_dir, size_t size, struct error *err)
+/* The places of a new piece, which is begun; the old ones stay if that is not possible. */
+static int open_next(struct session *s, const char *path, struct error *err)
 {
 	struct output *o = s->output;
 	struct place old = o->place;
+	int r;
+
+	place_init(&o->place);
+	r = output_open(s, path, err);
+	if (r == 0)
+		r = krec_place_next(s, path, err);
+	if (r < 0) {
+		place_done(&o->place);
+		o->place = old;
+		return r;
+	}
+	place_done(&old);
+	return 0;
+}
+
+int output_rotate(struct session *s, char *ret_dir, size_t size, struct error *err)
+{
+	struct output *o = s->output;
 	uint64_t state_seq = o->state.seq;
 	char path[4096];
 	int r;
@@ -235,26 +284,21 @@ int output_rotate(struct session *s, char *ret_dir, size_t size, struct error *e
 		return error_set(
 			err, -ENOTSUP, "session '%s' does not write into a directory", s->name);
 	consume_all(s);
+	krec_cut(s);
 	r = rotate_away(s, err);
 	if (r < 0)
 		return r;
-	old = o->place;
 	r = snprintf(path, sizeof(path), "%s/chunk-%u", o->dir, o->chunk + 1);
 	if (r < 0 || (size_t)r >= sizeof(path))
 		return error_set(err, -ENAMETOOLONG, "the path of the chunk is too long");
-	place_init(&o->place);
-	r = place_open(s, &o->place, path, err);
-	if (r < 0) { /* go on in the old one */
-		place_done(&o->place);
-		o->place = old;
+	r = open_next(s, path, err);
+	if (r < 0)
 		return r;
-	}
+	(void)snprintf(ret_dir, size, "%s/chunk-%u", o->dir, o->chunk);
 	o->chunk++;
 	count_packets(s);
 	output_close_streams(s);
 	o->state.seq = state_seq;
-	(void)snprintf(ret_dir, size, "%s", old.dir);
-	place_done(&old);
 	output_flush_metadata(s);
 	session_dump_all(s);
 	return 0;

@@ -1,0 +1,358 @@
+#!/usr/bin/env python3
+"""Kernel events in sessions of a daemon: several at once, changed while they record, rotated, snapshot,
+and nothing left behind."""
+import json
+import os
+import pwd
+import subprocess
+
+from cairn import BUILD, CAIRN, Skip, main, test, wait_for
+
+TRACEFS = "/sys/kernel/tracing"
+
+
+def need_tracefs(*events):
+    if os.geteuid() != 0:
+        raise Skip("needs root")
+    if not os.path.isdir(TRACEFS + "/instances"):
+        raise Skip("needs tracefs on " + TRACEFS)
+    for event in events:
+        if not os.path.isdir(TRACEFS + "/events/" + event.replace(":", "/")):
+            raise Skip("this kernel has no event " + event)
+
+
+def instances(pid):
+    """Those that this process made."""
+    return sorted(n for n in os.listdir(TRACEFS + "/instances") if n.startswith("cairn-%d-" % pid))
+
+
+# Reads "N\n", makes N system calls, says "\n".
+DOER = r"""
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+__attribute__((noinline)) long once(long i) { __asm__ volatile(""); return syscall(SYS_getpgid, i); }
+int main(void)
+{
+	long n;
+	while (scanf("%ld", &n) == 1) {
+		for (long i = 1; i <= n; i++) { once(i + 1000000000); syscall(SYS_getppid); }
+		puts("");
+		fflush(stdout);
+	}
+}
+"""
+EVENTS = ("syscalls:sys_enter_getpgid", "syscalls:sys_enter_getppid")
+
+
+class Doer:
+    def __init__(self, t):
+        t.compile("doer", DOER)
+        self.p = t.start([t.path("doer")], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.pid = self.p.pid
+
+    def do(self, n):
+        self.p.stdin.write(b"%d\n" % n)
+        self.p.stdin.flush()
+        assert self.p.stdout.readline() == b"\n"
+
+
+def counts(t, trace):
+    """How many of each event; none lost."""
+    found = {}
+    for e in t.events(trace):
+        found[e["event"]] = found.get(e["event"], 0) + 1
+    assert not t.lost(trace), t.lost(trace)
+    return found
+
+
+def session(t, verb, name, *options, status=0):
+    return t.cairn("session", verb, name, *options, status=status)
+
+
+@test
+def several_at_once(t):
+    need_tracefs(*EVENTS)
+    d, doer = t.daemon(), Doer(t)
+    session(t, "create", "one", "-p", doer.pid, "-o", t.path("one"), "-k", EVENTS[0], "--start")
+    session(t, "create", "two", "-p", doer.pid, "-o", t.path("two"), "-k", EVENTS[1], "--start",
+            "--kernel-filter", EVENTS[0] + ": pid >= 1000000099", "--kernel-buffer", "512K")
+    assert len(instances(d.pid)) == 2, instances(d.pid)
+    doer.do(100)
+    session(t, "stop", "one")
+    # a stopped session costs the kernel nothing
+    assert len(instances(d.pid)) == 1, instances(d.pid)
+    doer.do(50)
+    session(t, "start", "one")
+    doer.do(7)
+    text = t.cairn("session", "list").out
+    for want in ("kernel   " + EVENTS[0], EVENTS[0] + " if pid >= 1000000099", "buffers of 512.0 KiB"):
+        assert want in text, text
+    listed = {s["name"]: s for s in json.loads(t.cairn("session", "list", "--json").out)}
+    assert listed["two"]["kernel"]["rules"][1] == {
+        "pattern": EVENTS[0], "filter": "pid >= 1000000099", "excludes": []}, listed
+    assert listed["two"]["kernel"]["instance"] in instances(d.pid)
+    t.cairn("session", "destroy", "one", "two")
+    assert not instances(d.pid)
+    assert counts(t, t.path("one")) == {"sys_enter_getpgid": 107}, counts(t, t.path("one"))
+    assert counts(t, t.path("two")) == {"sys_enter_getppid": 157, "sys_enter_getpgid": 2}
+    for trace in ("one", "two"):
+        t.check_babeltrace(t.path(trace))
+
+
+@test
+def changed_while_it_records(t):
+    need_tracefs(*EVENTS)
+    d, doer = t.daemon(), Doer(t)
+    # without kernel events at first: they come later
+    session(t, "create", "s", "-p", doer.pid, "-o", t.trace, "-e", "*:*", "--start")
+    doer.do(1)
+    session(t, "enable", "s", "-k", EVENTS[0])
+    doer.do(10)
+    session(t, "enable", "s", "-k", EVENTS[1] + " if 1 == 1", status=1)  # no such filter
+    doer.do(10)
+    session(t, "enable", "s", "-e", "nobody:nothing", "-k", "syscalls:sys_*_getppid", "-k", "sched:sched_process_exit")
+    doer.do(5)
+    session(t, "disable", "s", "-k", EVENTS[0])
+    doer.do(3)
+    session(t, "disable", "s", "-k", "syscalls:sys_exit_*")
+    doer.do(2)
+    r = session(t, "disable", "s", "-k", "syscalls:sys_exit_*", status=1)
+    assert "no kernel event that matches" in r.err, r
+    listed = json.loads(t.cairn("session", "list", "--json").out)[0]
+    assert listed["kernel"]["rules"] == [
+        {"pattern": "syscalls:sys_*_getppid", "filter": None, "excludes": ["syscalls:sys_exit_*"]},
+        {"pattern": "sched:sched_process_exit", "filter": None, "excludes": []}], listed
+    # what is enabled again has another filter, or none
+    session(t, "enable", "s", "-k", EVENTS[0] + " if pid == 1000000002")
+    doer.do(4)
+    t.cairn("session", "destroy", "s")
+    assert not instances(d.pid)
+    assert counts(t, t.trace) == {"sys_enter_getpgid": 26, "sys_enter_getppid": 14,
+                                  "sys_exit_getppid": 8}, counts(t, t.trace)
+    t.check_babeltrace()
+
+
+@test
+def probes_come_and_go(t):
+    need_tracefs(*EVENTS)
+    if not os.path.exists(TRACEFS + "/uprobe_events"):
+        raise Skip("this kernel has no uprobes")
+    doer = Doer(t)
+    d = t.daemon()
+
+    def probe(value):
+        return "%s:once i=$arg1%s" % (t.path("doer"), value)
+
+    session(t, "create", "s", "-p", doer.pid, "-o", t.trace, "-k", EVENTS[0], "--uprobe", probe(""), "--start")
+    doer.do(3)
+    session(t, "disable", "s", "-k", "*:once")
+    doer.do(4)
+    session(t, "enable", "s", "--uprobe", probe(""))
+    doer.do(5)
+    r = session(t, "enable", "s", "--uprobe", "%s:twice" % t.path("doer"), status=1)
+    assert "twice" in r.err and "^" in r.err, r
+    # with other events beside a wrong one, none is added
+    r = session(t, "enable", "s", "-k", "sched:sched_switch", "-k", "sched:nothing", status=1)
+    assert "no kernel event matches 'sched:nothing'" in r.err, r
+    listed = json.loads(t.cairn("session", "list", "--json").out)[0]["kernel"]
+    assert [r["pattern"] for r in listed["rules"]] == [EVENTS[0]], listed
+    assert listed["probes"] == [{"kind": "uprobe", "text": probe("")}], listed
+    session(t, "stop", "s")
+    assert "cairn_%d_" % d.pid not in open(TRACEFS + "/dynamic_events").read()
+    session(t, "start", "s")
+    doer.do(6)
+    t.cairn("session", "destroy", "s")
+    assert "cairn_%d_" % d.pid not in open(TRACEFS + "/dynamic_events").read()
+    got = counts(t, t.trace)
+    assert got == {"sys_enter_getpgid": 18, "once": 14}, got
+    values = [e["fields"]["i"] for e in t.events() if e["event"] == "once"]
+    assert values[-1] == 1000000006, values
+
+
+@test
+def rotation_cuts_both(t):
+    need_tracefs(*EVENTS)
+    d, doer = t.daemon(), Doer(t)
+    session(t, "create", "s", "-p", doer.pid, "-o", t.trace, "-k", EVENTS[0], "--start")
+    done = [5, 0, 300]
+    for i, n in enumerate(done):
+        doer.do(n)
+        if i < 2:
+            assert session(t, "rotate", "s").out.strip() == t.trace + "/chunk-%d" % (i + 1)
+    t.cairn("session", "destroy", "s")
+    assert not instances(d.pid)
+    for i, n in enumerate(done):
+        chunk = t.trace + "/chunk-%d" % (i + 1)
+        assert sorted(os.listdir(chunk)) == ["kernel", "user"]
+        assert counts(t, chunk) == ({"sys_enter_getpgid": n} if n else {}), (chunk, counts(t, chunk))
+        # each is a trace of its own: names and texts are there
+        lines = [l for l in t.cairn("print", chunk).out.splitlines() if "sys_enter_getpgid" in l]
+        assert all("doer-%d" % doer.pid in l and "pid: 0x3b9a" in l for l in lines), lines[:3]
+        t.check_babeltrace(chunk)
+    assert counts(t, t.trace) == {"sys_enter_getpgid": sum(done)}
+    pids = [e["fields"]["pid"] for e in t.events()]
+    assert pids == [1000000000 + i for n in done for i in range(1, n + 1)]
+
+
+@test
+def snapshots_of_a_flight_recorder(t):
+    need_tracefs(*EVENTS)
+    d, doer = t.daemon("--output-root", t.path("out")), Doer(t)
+    session(t, "create", "box", "-p", doer.pid, "--mode", "overwrite", "-k", EVENTS[0], "--start",
+            "--kernel-buffer", "64K")
+    doer.do(40)
+    first = session(t, "snapshot", "box").out.strip()
+    doer.do(2)
+    session(t, "snapshot", "box", "-o", t.path("second"))
+    # what a snapshot has read is in the next one, too
+    assert counts(t, first) == {"sys_enter_getpgid": 40}, counts(t, first)
+    assert counts(t, t.path("second")) == {"sys_enter_getpgid": 42}
+    lines = [l for l in t.cairn("print", first).out.splitlines() if "sys_enter_getpgid" in l]
+    assert len(lines) == 40 and all("doer-%d" % doer.pid in l for l in lines), lines[:3]
+    # far more than there is room for: the newest stay, and nothing of it is "lost"
+    doer.do(50000)
+    session(t, "snapshot", "box", "-o", t.path("third"))
+    pids = [e["fields"]["pid"] for e in t.events(t.path("third"))]
+    assert 500 < len(pids) < 10000, len(pids)
+    assert pids[-1] == 1000050000, pids[-3:]
+    late = [p for p in pids if p > 1000000040]  # another CPU may have earlier ones still
+    assert len(late) > 500 and late == sorted(late), late[-3:]
+    for trace in (first, t.path("second"), t.path("third")):
+        t.check_babeltrace(trace)
+    session(t, "snapshot", "box", "-o", t.path("second"), status=1)  # not empty
+    doer.do(1)
+    session(t, "snapshot", "box", "-o", t.path("fourth"))
+    assert [e["fields"]["pid"] for e in t.events(t.path("fourth"))][-1] == 1000000001
+    t.cairn("session", "destroy", "box")
+    assert not instances(d.pid)
+
+
+@test
+def record_as_a_flight_recorder(t):
+    need_tracefs("syscalls:sys_enter_getpgid")
+    prog = t.compile("doer", DOER)
+    t.record([prog], "--mode", "overwrite", "-k", EVENTS[0], "-k", "task:task_rename", "--kernel-buffer", "64K",
+             input=b"100000\n")
+    events = t.events()
+    assert sorted(os.listdir(t.trace)) == ["kernel", "user"]
+    assert events[-1]["fields"]["pid"] == 1000100000, events[-1]
+    assert 500 < len(events) < 10000, len(events)
+    assert ["task_rename"] != [e["event"] for e in events][:1]  # long overwritten
+    t.check_babeltrace()
+
+
+@test
+def what_is_refused_leaves_nothing(t):
+    need_tracefs(*EVENTS)
+    d = t.daemon("--output-root", t.path("out"))
+    os.mkdir(t.path("mine"))
+    for n, options in enumerate((["-k", "no:such"], ["-k", EVENTS[0] + " if nothing == 1"],
+                                 ["--uprobe", "/nowhere:nothing"], ["--eprobe", "no/such x=1"])):
+        t.record(["true"], *options, status=1, trace=t.path("r%d" % n))
+        t.record(["true"], *options, status=1, trace=t.path("mine"))
+        session(t, "create", "s", *options, "-o", t.path("s%d" % n), "--start", status=1)
+        session(t, "create", "s", *options, "--start", status=1)
+        assert json.loads(t.cairn("session", "list", "--json").out) == []
+    t.write("kept", "")
+    os.mkdir(t.path("full"))
+    t.write("full/metadata", "somebody's")
+    t.record(["true"], "-k", EVENTS[0], status=1, trace=t.path("full"))
+    left = sorted(n for n in os.listdir(t.dir) if n not in ("run", "daemon.err", "out"))
+    assert left == ["full", "kept", "mine"], left
+    assert os.listdir(t.path("mine")) == [] and os.listdir(t.path("full")) == ["metadata"]
+    assert not os.path.exists(t.path("out")) or os.listdir(t.path("out")) == []
+    assert not instances(d.pid)
+    # what was refused can be put right: the session is there until it is destroyed
+    session(t, "create", "s", "-k", "no:such", "-o", t.trace)
+    session(t, "start", "s", status=1)
+    session(t, "disable", "s", "-k", "no:such")
+    session(t, "enable", "s", "-k", EVENTS[0])
+    session(t, "start", "s")
+    session(t, "destroy", "s")
+    assert t.stat()["events"] > 0  # at least the names
+
+
+@test
+def only_root_through_roots_host(t):
+    need_tracefs(*EVENTS)
+    nobody = pwd.getpwnam("nobody")
+    d = t.daemon()
+    os.chmod(t.dir, 0o755)
+
+    def drop():
+        os.setgroups([])
+        os.setgid(nobody.pw_gid)
+        os.setuid(nobody.pw_uid)
+
+    err = open(t.path("err"), "w")
+    p = t.start([CAIRN, "session", "create", "mine", "-k", EVENTS[0], "--start"], preexec_fn=drop, stderr=err)
+    status, said = p.wait(), open(t.path("err")).read()
+    if "Permission denied" in said and "cairn" not in said:
+        raise Skip("others cannot reach what was built")
+    assert status == 1 and "only root may record them" in said, (status, said)
+    assert not instances(d.pid)
+
+
+API = r"""
+#include <cairn/session.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#define OK(call) do { if ((call) < 0) { printf("%s: %s\n", #call, err.message); exit(1); } } while (0)
+static void work(int n) { while (n--) syscall(SYS_getpgid, 1000000000); }
+int main(int argc, char **argv)
+{
+	struct cairn_error err;
+	struct cairn_host *host;
+	struct cairn_control *ctl;
+	struct cairn_session_info *list;
+	size_t n;
+	pid_t me = getpid();
+	struct cairn_host_options opts = {.size = sizeof(opts), .wanted = CAIRN_WANT_CHILDREN};
+	struct cairn_channel_config channel = {.mode = CAIRN_CHANNEL_OVERWRITE};
+	struct cairn_kernel_config kernel = {.size = sizeof(kernel), .flight_recorder = 1, .pids = &me, .npids = 1};
+	struct cairn_session_config cfg = {.size = sizeof(cfg), .name = "api", .output_fd = -1, .channels = &channel,
+		.nchannels = 1, .kernel = &kernel};
+	struct cairn_kernel_rule rule = {.pattern = "syscalls:sys_enter_getpgid", .filter = "pid == 1000000000"};
+	struct cairn_kernel_config more = {.size = sizeof(more), .rules = &rule, .nrules = 1};
+
+	OK(cairn_host_new(&opts, &host, &err));
+	OK(cairn_control_local(host, &ctl, &err));
+	OK(cairn_session_create(ctl, &cfg, &err));
+	OK(cairn_session_start(ctl, "api", 1000, NULL, &err));
+	work(3);
+	OK(cairn_session_enable_kernel(ctl, "api", &more, &err));
+	work(5);
+	OK(cairn_session_disable_kernel(ctl, "api", "syscalls:*getpgid", &err));
+	work(7);
+	if (cairn_session_disable_kernel(ctl, "api", "syscalls:*getpgid", &err) != -2)
+		return 2;
+	OK(cairn_session_snapshot(ctl, "api", argv[1], NULL, 0, &err));
+	OK(cairn_session_list(ctl, NULL, &list, &n, &err));
+	if (n != 1 || !list[0].kernel || list[0].kernel->nrules != 1 || list[0].kernel->rules[0].nexcludes != 1 ||
+		!list[0].kernel->flight_recorder)
+		return 3;
+	cairn_session_list_free(list);
+	OK(cairn_session_destroy(ctl, "api", &err));
+	cairn_control_free(ctl);
+	cairn_host_free(host);
+	return 0;
+}
+"""
+
+
+@test
+def by_the_c_interface(t):
+    need_tracefs(*EVENTS)
+    prog = t.compile("api", API, ["-L" + BUILD, "-lcairn", "-Wl,-rpath," + BUILD])
+    r = t.run([prog, t.trace], status=None)
+    if "AddressSanitizer" in r.err or "runtime library" in r.err:
+        raise Skip("the library was built with a sanitizer")
+    assert r.status == 0, r
+    assert counts(t, t.trace) == {"sys_enter_getpgid": 5}, counts(t, t.trace)
+
+
+main()
