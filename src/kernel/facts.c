@@ -4,9 +4,11 @@
  *	tracer		the name is a word of available_tracers
  *	file PATH	tracefs has the file
  *	readme TEXT	the kernel's README has the text
+ *	symbol NAME TEXT	so it has, but only with this function it is true (where kallsyms tells)
  *	path PATH	the file is there, anywhere
  */
 #include "kernel/facts.h"
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -42,8 +44,8 @@ const struct kfact kfacts[] = {
 		"readme f[:[<group>/][<event>]] <func-name>"},
 	{KFACT_PROBE, "tprobe", "CONFIG_FPROBE_EVENTS", "kernel tracepoints without event",
 		"readme t[:[<group>/][<event>]] <tracepoint>"},
-	{KFACT_PROBE, "eprobe", "CONFIG_PROBE_EVENTS", "fields of other events",
-		"readme e[:[<group>/][<event>]]"},
+	{KFACT_PROBE, "eprobe", "CONFIG_EPROBE_EVENTS", "fields of other events",
+		"symbol eprobe_dyn_event_create e[:[<group>/][<event>]]"},
 	{KFACT_PROBE, "synthetic", "CONFIG_SYNTH_EVENTS", "events made of two others",
 		"file synthetic_events"},
 	{KFACT_PROBE, "user_events", "CONFIG_USER_EVENTS", "events that programs register",
@@ -115,6 +117,29 @@ bool kernel_has_tracer(const struct kernel_signs *s, const char *tracer)
 	return has_word(s->tracers.data, tracer);
 }
 
+static bool readme_has(const struct kernel_signs *s, const char *text)
+{
+	return s->readme.data && strstr(s->readme.data, text);
+}
+
+/* False only if kallsyms has others, but not this one. */
+static bool may_have_function(const char *name, size_t len)
+{
+	FILE *f = fopen("/proc/kallsyms", "re");
+	char line[512];
+	bool any = false, found = false;
+
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		const char *at = strrchr(line, ' ');
+
+		any = true;
+		found = at && strncmp(at + 1, name, len) == 0 && strchr("\n\t", at[1 + len]);
+	}
+	if (f)
+		(void)fclose(f); /* was only read */
+	return found || !any;
+}
+
 bool kernel_has(const struct kernel_signs *s, const struct kfact *f)
 {
 	const char *arg = strchr(f->sign, ' ');
@@ -123,7 +148,12 @@ bool kernel_has(const struct kernel_signs *s, const struct kfact *f)
 	switch (f->sign[0]) {
 	case 't': return kernel_has_tracer(s, f->name);
 	case 'f': return tracefs_has(s->top, arg);
-	case 'r': return s->readme.data && strstr(s->readme.data, arg);
+	case 'r': return readme_has(s, arg);
+	case 's': {
+		size_t len = strcspn(arg, " ");
+
+		return arg[len] && readme_has(s, arg + len + 1) && may_have_function(arg, len);
+	}
 	default: return access(arg, F_OK) == 0;
 	}
 }
