@@ -62,7 +62,8 @@ struct cairn_fact {
 	int64_t number;
 };
 
-/* One trace: a directory with a metadata file, a trace.dat, or the input of a pipe. */
+/* One trace: a directory with a metadata file, a trace.dat, or what a pipe gives (a recording with kernel
+ * events is two traces, in a pipe too; the second may come up while reading). */
 struct cairn_trace {
 	const char *path; /* "-" for a pipe */
 	const char *uuid; /* text form, or "" */

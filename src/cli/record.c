@@ -121,10 +121,6 @@ static int check(struct record *r, const struct command *c)
 	r->stream = r->what.output && strcmp(r->what.output, "-") == 0;
 	if (recording_kernel_check(&r->kernel, c) != CLI_OK)
 		return CLI_USAGE;
-	if (r->stream && kernel)
-		return usage_error(c,
-			"-k and probes write a second trace beside the programs' own: name a directory with "
-			"-o, one stream cannot hold both");
 	if (r->stream && r->what.channel.mode == CAIRN_CHANNEL_OVERWRITE)
 		return usage_error(c,
 			"--mode overwrite keeps events in memory until the end; "

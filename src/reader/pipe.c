@@ -2,9 +2,14 @@
  * more metadata. Each data packet goes to the queue of its stream (stream_id and
  * stream_instance_id); they wait there for their order in time.
  *
+ * There may be several traces (a program's and the kernel's), whose packets say by their UUIDs whose they
+ * are, those of metadata too; and packets with texts for views (ctf.h).
+ *
  * Bytes that are no packet (a serial line lost some) are passed over up to the next that begins like
  * one of this trace, if its packets have a UUID; a notice says so.
  */
+#include "ctf/ctf.h"
+#include "reader/bytes.h"
 #include "reader/reader-impl.h"
 
 #include <errno.h>
@@ -17,6 +22,8 @@
 
 #define CHUNK (256u << 10)
 #define PACKET_MAX (2ull << 30)
+#define TRACES_MAX 64
+#define TEXTS_MAX (256u << 20)
 
 void pipe_done(struct cairn_reader *r)
 {
@@ -31,10 +38,80 @@ static int damaged(struct error *err, const char *what)
 	return -EIO;
 }
 
+/* ---- packets of metadata and of texts ---- */
+
+static bool begins_metadata(const struct buf *text)
+{
+	return text->len &&
+		(memmem(text->data, MIN(text->len, 64), "/* CTF", 6) ||
+			memmem(text->data, MIN(text->len, 128), "preamble", 8));
+}
+
+/* The trace that this text goes on or begins; NULL without memory, or if there are too many. */
+static struct trace *trace_for_text(
+	struct cairn_reader *r, const uint8_t uuid[16], const struct buf *text)
+{
+	struct trace *first = r->traces, *t;
+	unsigned n = 0;
+
+	for (t = first; t; t = t->next, n++)
+		if (t->meta_seen && memcmp(t->pipe_uuid, uuid, sizeof(t->pipe_uuid)) == 0)
+			return t;
+	if (first->meta_seen && !begins_metadata(text))
+		return first; /* its uuid is damaged, or was never meant */
+	t = first->meta_seen ? NULL : first;
+	if (!t && n < TRACES_MAX)
+		t = trace_new(r, "-");
+	if (!t)
+		return NULL;
+	memcpy(t->pipe_uuid, uuid, sizeof(t->pipe_uuid));
+	if (t != first) {
+		*r->traces_tail = t;
+		r->traces_tail = &t->next;
+	}
+	return t;
+}
+
+static int take_texts(struct cairn_reader *r, const uint8_t *p, size_t n, size_t *ret_used)
+{
+	uint32_t content, size;
+	struct trace *t = r->traces;
+
+	*ret_used = 0;
+	if (n < CTFR_META_HEADER)
+		return 0;
+	memcpy(&content, p + 24, sizeof(content));
+	memcpy(&size, p + 28, sizeof(size));
+	content /= 8;
+	size /= 8;
+	if (content < CTFR_META_HEADER || content > size || size > CTFR_MAX_META) {
+		*ret_used = n < MARK_MAX ? n : 4; /* no such packet: the next is looked for */
+		return 0;
+	}
+	if (size > n)
+		return 0;
+	*ret_used = size;
+	while (t && memcmp(t->pipe_uuid, p + 4, sizeof(t->pipe_uuid)) != 0)
+		t = t->next;
+	if (t && t->texts.len < TEXTS_MAX)
+		buf_add(&t->texts, p + CTFR_META_HEADER, content - CTFR_META_HEADER);
+	return 0; /* without memory events are shown with their fields */
+}
+
+const char *reader_texts(const struct cairn_trace *pub, size_t *ret_n)
+{
+	const struct trace *t =
+		(const struct trace *)((const char *)pub - offsetof(struct trace, meta.pub));
+
+	*ret_n = t->texts.err ? 0 : t->texts.len;
+	return t->texts.data;
+}
+
 static int take_metadata(
 	struct cairn_reader *r, const uint8_t *p, size_t n, size_t *ret_used, struct error *err)
 {
 	AUTO(buf) struct buf text = {0};
+	struct trace *t;
 	uint32_t size;
 	int e;
 
@@ -52,17 +129,24 @@ static int take_metadata(
 		return e;
 	if (*ret_used == 0)
 		return damaged(err, "a packet of metadata without a size");
-	return ctfr_meta_feed(&r->traces->meta, text.data ? text.data : "", text.len, false, err);
+	t = trace_for_text(r, p + 4, &text);
+	if (!t)
+		return error_set(err, -ENOMEM, "no memory for another trace in the input");
+	t->meta_seen += text.len;
+	return ctfr_meta_feed(&t->meta, text.data ? text.data : "", text.len, false, err);
 }
 
-static struct stream *stream_for(struct cairn_reader *r, const struct packet_head *h)
+/* ---- packets of data ---- */
+
+static struct stream *stream_for(
+	struct cairn_reader *r, struct trace *t, const struct packet_head *h)
 {
 	bool has = h->seen & 1u << CTFR_ROLE_INSTANCE_ID;
 	uint64_t instance = has ? h->roles[CTFR_ROLE_INSTANCE_ID] : UINT64_MAX;
 	struct stream *s;
 
 	for (size_t i = 0; i < r->nstreams; i++)
-		if (r->streams[i]->info.class_id == h->cls->id &&
+		if (r->streams[i]->trace == t && r->streams[i]->info.class_id == h->cls->id &&
 			r->streams[i]->info.instance_id == instance)
 			return r->streams[i];
 	if (r->nstreams > 65536)
@@ -70,18 +154,18 @@ static struct stream *stream_for(struct cairn_reader *r, const struct packet_hea
 	s = stream_new(r);
 	if (!s)
 		return NULL;
-	s->trace = r->traces;
+	s->trace = t;
 	s->state = STREAM_WAIT;
-	s->info.trace = &r->traces->meta.pub;
+	s->info.trace = &t->meta.pub;
 	s->info.class_id = h->cls->id;
 	s->info.instance_id = instance;
 	return reader_add_stream(r, s) < 0 ? NULL : s;
 }
 
-static int queue_packet(struct cairn_reader *r, const struct packet_head *h, const uint8_t *p,
-	size_t n, struct error *err)
+static int queue_packet(struct cairn_reader *r, struct trace *t, const struct packet_head *h,
+	const uint8_t *p, size_t n, struct error *err)
 {
-	struct stream *s = stream_for(r, h);
+	struct stream *s = stream_for(r, t, h);
 	struct packet *q = s ? malloc(sizeof(*q) + n + CTFR_SLACK) : NULL;
 
 	if (!q)
@@ -100,21 +184,60 @@ static int queue_packet(struct cairn_reader *r, const struct packet_head *h, con
 	return reader_wake(r, s);
 }
 
-/* The next place behind p at which a packet begins, of data or of metadata; NULL if there is none. */
-static const uint8_t *next_mark(const struct trace *t, const uint8_t *p, size_t n)
+static const uint8_t *first_of(const uint8_t *a, const uint8_t *b)
 {
+	return !a || (b && b < a) ? b : a;
+}
+
+/* The next place behind p at which a packet of the trace begins, of any kind; NULL if there is none. */
+static const uint8_t *next_mark_of(const struct trace *t, const uint8_t *p, size_t n)
+{
+	static const uint32_t magics[] = {CTFR_META_MAGIC, CTF_TEXT_MAGIC};
 	uint8_t mark[MARK_MAX];
-	const uint8_t *data, *text;
+	const uint8_t *found;
 	bool be;
 
 	if (n <= MARK_MAX || packet_mark(t, mark) != MARK_MAX)
 		return NULL;
-	data = memmem(p + 1, n - 1, mark, MARK_MAX);
+	found = memmem(p + 1, n - 1, mark, MARK_MAX);
 	be = t->meta.packet_header->kids[0]->be;
-	for (unsigned i = 0; i < 4; i++)
-		mark[be ? 3 - i : i] = (uint8_t)(CTFR_META_MAGIC >> 8 * i);
-	text = memmem(p + 1, n - 1, mark, MARK_MAX);
-	return !data || (text && text < data) ? text : data;
+	for (size_t m = 0; m < ARRAY_SIZE(magics); m++) {
+		for (unsigned i = 0; i < 4; i++)
+			mark[be ? 3 - i : i] = (uint8_t)(magics[m] >> 8 * i);
+		found = first_of(found, memmem(p + 1, n - 1, mark, MARK_MAX));
+	}
+	return found;
+}
+
+static const uint8_t *next_mark(const struct cairn_reader *r, const uint8_t *p, size_t n)
+{
+	const uint8_t *found = NULL;
+
+	for (const struct trace *t = r->traces; t; t = t->next)
+		found = first_of(found, next_mark_of(t, p, n));
+	return found;
+}
+
+/* Whose packet begins at p? NULL: nobody's. */
+static struct trace *whose(const struct cairn_reader *r, const uint8_t *p, size_t n)
+{
+	uint8_t mark[MARK_MAX];
+
+	for (struct trace *t = r->traces; t; t = t->next)
+		if (t->meta.has_trace && n >= MARK_MAX && packet_mark(t, mark) == MARK_MAX &&
+			memcmp(p, mark, MARK_MAX) == 0)
+			return t;
+	return NULL;
+}
+
+static bool is_texts(const uint8_t *p, size_t n)
+{
+	uint32_t magic;
+
+	if (n < sizeof(magic))
+		return false;
+	memcpy(&magic, p, sizeof(magic));
+	return magic == CTF_TEXT_MAGIC;
 }
 
 /* Passes over what is no packet; once for each such place it is said. */
@@ -122,7 +245,7 @@ static int pass_over(struct cairn_reader *r, const uint8_t *p, size_t n, const c
 	size_t *ret_used, struct error *err)
 {
 	struct error *e = as_error(&r->notice.error);
-	const uint8_t *found = next_mark(r->traces, p, n);
+	const uint8_t *found = next_mark(r, p, n);
 	uint8_t mark[MARK_MAX];
 
 	if (packet_mark(r->traces, mark) != MARK_MAX)
@@ -141,15 +264,16 @@ static int pass_over(struct cairn_reader *r, const uint8_t *p, size_t n, const c
 }
 
 /* Whether bytes went missing from a packet: the next one stands in it, and not where it ends. */
-static bool is_short(const struct trace *t, const uint8_t *p, size_t bytes, size_t n)
+static bool is_short(const struct cairn_reader *r, const uint8_t *p, size_t bytes, size_t n)
 {
 	uint8_t mark[MARK_MAX];
 	const uint8_t *next;
 
-	if (n < bytes + MARK_MAX || packet_mark(t, mark) != MARK_MAX ||
-		memcmp(p + bytes, mark, MARK_MAX) == 0 || ctfr_is_packetized(p + bytes, n - bytes))
+	if (n < bytes + MARK_MAX || packet_mark(r->traces, mark) != MARK_MAX ||
+		whose(r, p + bytes, n - bytes) || is_texts(p + bytes, n - bytes) ||
+		ctfr_is_packetized(p + bytes, n - bytes))
 		return false;
-	next = next_mark(t, p, bytes + MARK_MAX);
+	next = next_mark(r, p, bytes + MARK_MAX);
 	return next && next < p + bytes;
 }
 
@@ -160,21 +284,24 @@ static bool swallows(struct cairn_reader *r, const uint8_t *p, size_t n)
 	size_t from = r->pipe.looked > MARK_MAX ? r->pipe.looked - MARK_MAX : 0;
 
 	r->pipe.looked = n;
-	return next_mark(r->traces, p + from, n - from) != NULL;
+	return next_mark(r, p + from, n - from) != NULL;
 }
 
 /* One data packet, or at the end of the input what there is of it. */
 static int take_data(
 	struct cairn_reader *r, const uint8_t *p, size_t n, size_t *ret_used, struct error *err)
 {
-	struct trace *t = r->traces;
+	struct trace *t = whose(r, p, n);
 	struct packet_head h;
 	uint64_t *slots;
 	int e;
 
 	*ret_used = 0;
-	if (!t->meta.has_trace)
+	if (!r->traces->meta.has_trace)
 		return damaged(err, "it does not begin with metadata");
+	if (!t && r->traces->next && n < MARK_MAX && !r->pipe.eof)
+		return 0;
+	t = t ? t : r->traces;
 	slots = realloc(r->pipe.slots, t->meta.nslots * sizeof(*slots));
 	if (!slots)
 		return error_set(err, -ENOMEM, "no memory");
@@ -197,10 +324,10 @@ static int take_data(
 	if (h.bytes > n && !r->pipe.eof)
 		return 0;
 	*ret_used = (size_t)MIN(h.bytes, (uint64_t)n);
-	if (is_short(t, p, *ret_used, n))
+	if (is_short(r, p, *ret_used, n))
 		return pass_over(r, p, n, "a packet is shorter than it says", ret_used, err);
 	r->pipe.lost_way = false;
-	return queue_packet(r, &h, p, *ret_used, err);
+	return queue_packet(r, t, &h, p, *ret_used, err);
 }
 
 /* Takes all whole packets of the buffer. */
@@ -215,6 +342,8 @@ static int take_packets(struct cairn_reader *r, struct error *err)
 
 		if (ctfr_is_packetized(in->buf + at, in->len - at))
 			e = take_metadata(r, in->buf + at, in->len - at, &used, err);
+		else if (is_texts(in->buf + at, in->len - at) && r->traces->meta.has_trace)
+			e = take_texts(r, in->buf + at, in->len - at, &used);
 		else
 			e = take_data(r, in->buf + at, in->len - at, &used, err);
 		if (used == 0)

@@ -34,8 +34,10 @@ struct trace {
 	char *dir, *meta_path; /* owned */
 	dev_t dev;
 	ino_t ino; /* of the directory */
-	size_t meta_seen; /* bytes of the metadata file that were fed */
+	size_t meta_seen; /* bytes of the metadata file, or from the pipe, that were fed */
 	bool packetized;
+	uint8_t pipe_uuid[16]; /* of a pipe's: as its packets of metadata and texts say */
+	struct buf texts; /* owned: of a pipe's */
 	struct dat *dat; /* owned: it is a trace.dat, and meta holds only what users see */
 	struct trace *next;
 };

@@ -41,6 +41,7 @@ void trace_free(struct trace *t)
 		return;
 	ctfr_meta_done(&t->meta);
 	dat_free(t->dat);
+	buf_done(&t->texts);
 	free(t->dir);
 	free(t->meta_path);
 	free(t);

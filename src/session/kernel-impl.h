@@ -70,7 +70,7 @@ struct krec {
 	struct buf meta, texts; /* owned */
 	size_t texts_written;
 	int texts_fd; /* -1: not made yet */
-	bool has_ftrace_formats;
+	bool has_ftrace_formats, symbols_sent;
 	uint64_t next_ns; /* when what waits is old enough */
 	uint64_t events, bytes, lost; /* written; lost: all reasons */
 	int write_error;
@@ -103,6 +103,7 @@ bool krec_has_place(const struct krec *k);
 int krec_place_begin(struct session *s, struct error *err); /* there is one, or none is needed */
 void krec_begin(struct session *s); /* it is new: who is who */
 void krec_write_texts(struct session *s); /* what is new of the kernel's words */
+void krec_stream_texts(struct session *s, bool begins); /* what a stream needs before its packets */
 void krec_final_texts(struct session *s); /* and what can be told at the end only */
 int krec_write_kept(struct session *s); /* all that a flight recorder has, to the present place */
 /* One event's format becomes known; shown: the system that the trace gives it. */

@@ -84,6 +84,8 @@ void krec_write_texts(struct session *s)
 
 	if (k->texts_written == k->texts.len || k->texts.err || !krec_has_place(k))
 		return;
+	if (k->place.stream_fd >= 0)
+		krec_flush_metadata(s); /* says whose they are */
 	if (put_texts(k, k->texts.data + k->texts_written, k->texts.len - k->texts_written) < 0)
 		return; /* the events are printed with their fields, then */
 	k->texts_written = k->texts.len;
@@ -96,21 +98,21 @@ static bool occurred(const struct krec *k, const struct ktext *t)
 	return id && kctf_occurred(k->ctf, (uint32_t)strtoul(id + 4, NULL, 10));
 }
 
-/* Formats that name numbers once more, with the numbers, if BTF knows them. */
-static void add_numbers(struct krec *k, struct buf *out)
+/* Formats that name numbers once more, with the numbers, if BTF knows them: of events that occurred, or all. */
+static void add_numbers(struct krec *k, bool all, struct buf *out)
 {
 	struct kenums *names = kenums_new();
 	struct ktext t;
 	size_t at = 0, found = 0;
 
 	while (names && ktexts_next(k->texts.data, k->texts.len, &at, &t) == 1)
-		if (strcmp(t.what, "format") == 0 && occurred(k, &t))
+		if (strcmp(t.what, "format") == 0 && (all || occurred(k, &t)))
 			found += kenums_note(names, t.text, t.len);
 	if (found && kenums_load(names, BTF) > 0) {
 		for (at = 0; ktexts_next(k->texts.data, k->texts.len, &at, &t) == 1;) {
 			AUTO(buf) struct buf text = {0};
 
-			if (strcmp(t.what, "format") == 0 && occurred(k, &t) &&
+			if (strcmp(t.what, "format") == 0 && (all || occurred(k, &t)) &&
 				kenums_replace(names, t.text, t.len, &text))
 				ktexts_add(out, t.what, t.system, t.name, text.data, text.len);
 		}
@@ -118,17 +120,28 @@ static void add_numbers(struct krec *k, struct buf *out)
 	kenums_free(names);
 }
 
-static void add_symbols(struct krec *k, struct buf *out)
+static void add_printk(struct krec *k, struct buf *out)
 {
 	AUTO(buf) struct buf b = {0};
-	bool wanted = k->stacks & CAIRN_STACK_KERNEL;
 
 	if (tracefs_read(k->top, "printk_formats", &b, NULL) == 0 && b.len)
 		ktexts_add(out, "file", "-", "printk_formats", b.data, b.len);
-	buf_clear(&b);
+}
+
+static bool wants_symbols(const struct krec *k)
+{
+	bool wanted = k->stacks & CAIRN_STACK_KERNEL;
+
 	for (size_t i = 0; i < k->nsymbol_ids; i++)
 		wanted |= kctf_occurred(k->ctf, k->symbol_ids[i]);
-	if (wanted && read_file("/proc/kallsyms", 64u << 20, &b) == 0)
+	return wanted;
+}
+
+static void add_symbols(struct buf *out)
+{
+	AUTO(buf) struct buf b = {0};
+
+	if (read_file("/proc/kallsyms", 64u << 20, &b) == 0)
 		ktexts_add(out, "file", "-", "kallsyms", b.data, b.len);
 }
 
@@ -137,13 +150,36 @@ void krec_final_texts(struct session *s)
 	struct krec *k = s->kernel;
 	AUTO(buf) struct buf last = {0};
 
-	if (!krec_has_place(k))
+	if (k->place.dirfd < 0)
 		return;
 	krec_write_texts(s);
-	add_numbers(k, &last);
-	add_symbols(k, &last);
+	add_numbers(k, false, &last);
+	add_printk(k, &last);
+	if (wants_symbols(k))
+		add_symbols(&last);
 	if (last.len && !last.err)
 		(void)put_texts(k, last.data, last.len); /* else fewer names */
+}
+
+/* A stream's reader has what it has when an event comes: so nothing can wait for the end. */
+void krec_stream_texts(struct session *s, bool begins)
+{
+	struct krec *k = s->kernel;
+	AUTO(buf) struct buf more = {0};
+
+	if (k->place.stream_fd < 0)
+		return;
+	krec_write_texts(s);
+	if (begins) {
+		add_numbers(k, true, &more);
+		add_printk(k, &more);
+	}
+	if (!k->symbols_sent && wants_symbols(k)) {
+		add_symbols(&more);
+		k->symbols_sent = true;
+	}
+	if (more.len && !more.err)
+		(void)put_texts(k, more.data, more.len); /* else fewer names */
 }
 
 void krec_set_clock(struct session *s, const struct ctf_clock *clock)
@@ -170,6 +206,7 @@ void krec_begin(struct session *s)
 	krec_names_again(s->kernel);
 	krec_dump(s);
 	krec_write_texts(s);
+	krec_stream_texts(s, true);
 }
 
 static void close_files(struct krec *k)

@@ -63,6 +63,7 @@ void krec_flush(struct session *s, struct krec_cpu *c, bool final)
 		return;
 	krec_flush_metadata(s);
 	krec_write_texts(s);
+	krec_stream_texts(s, false);
 	if (c->file.fd < 0 && k->place.dirfd >= 0) {
 		(void)snprintf(name, sizeof(name), "cpu%u", c->s.cpu); /* fits */
 		c->file.fd = place_create(s, &k->place, name);

@@ -22,6 +22,7 @@ struct view_ctf_kernel { /* what is known of one trace */
 	const struct cairn_trace *trace; /* borrowed from the reader */
 	struct kernel_text *text; /* owned; NULL: the trace has no texts */
 	struct buf texts; /* owned */
+	size_t indexed; /* bytes of the texts that formats knows of */
 	struct map formats; /* "system:name" -> where its text begins + 1 */
 	uint8_t *record; /* owned: KERNEL_RECORD_MAX */
 	struct view_ctf_kernel *next;
@@ -59,22 +60,13 @@ static int load_printk(void *arg, struct buf *ret)
 	return load_file(arg, "printk_formats", ret);
 }
 
-static int load_texts(struct view_ctf_kernel *k)
+/* Where each event's last text is, of those from k->indexed on. */
+static int index_texts(struct view_ctf_kernel *k)
 {
-	struct kernel_text_options o = {.long_size = 8,
-		.ncpus = 1,
-		.like_kernel = true,
-		.symbols = load_symbols,
-		.printk = load_printk,
-		.arg = k};
-	char path[4096], name[400];
-	size_t at = 0, before = 0;
+	char name[400];
+	size_t at = k->indexed, before = at;
 	struct ktext t;
 
-	(void)snprintf(path, sizeof(path), "%s/" KTEXTS_DIR "/" KTEXTS_FILE,
-		k->trace->path); /* cut: ENOENT */
-	if (read_file(path, KTEXTS_MAX, &k->texts) < 0 || !k->texts.len)
-		return 0; /* shown with its fields */
 	while (ktexts_next(k->texts.data, k->texts.len, &at, &t) == 1) {
 		if (strcmp(t.what, "format") == 0) {
 			(void)snprintf(name, sizeof(name), "%s:%s", t.system, t.name); /* fits */
@@ -84,8 +76,37 @@ static int load_texts(struct view_ctf_kernel *k)
 		}
 		before = at;
 	}
+	k->indexed = before;
+	return 0;
+}
+
+static int load_texts(struct view_ctf_kernel *k)
+{
+	struct kernel_text_options o = {.long_size = 8,
+		.ncpus = 1,
+		.like_kernel = true,
+		.symbols = load_symbols,
+		.printk = load_printk,
+		.arg = k};
+	char path[4096];
+
+	(void)snprintf(path, sizeof(path), "%s/" KTEXTS_DIR "/" KTEXTS_FILE,
+		k->trace->path); /* cut: ENOENT */
+	if (strcmp(k->trace->path, "-") != 0 && read_file(path, KTEXTS_MAX, &k->texts) < 0)
+		return 0; /* shown with its fields */
 	k->record = malloc(KERNEL_RECORD_MAX);
 	return k->record ? kernel_text_new(&o, &k->text) : -ENOMEM;
+}
+
+/* What a pipe has given since last time. */
+static int more_texts(struct view_ctf_kernel *k)
+{
+	size_t n;
+	const char *texts = reader_texts(k->trace, &n);
+
+	if (n > k->texts.len)
+		buf_add(&k->texts, texts + k->texts.len, n - k->texts.len);
+	return k->texts.err ? k->texts.err : index_texts(k);
 }
 
 static bool is_kernel_trace(const struct cairn_trace *t)
@@ -157,7 +178,7 @@ int view_ctf_class(struct view *v, const struct cairn_event_class *cls, struct v
 	if (!is_kernel_trace(cls->trace) || strcmp(cls->provider, "ftrace") == 0)
 		return 0;
 	k = kernel_of(v, cls->trace);
-	if (!k)
+	if (!k || more_texts(k) < 0)
 		return -ENOMEM;
 	at = (uintptr_t)map_get(&k->formats, cls->name, strlen(cls->name));
 	if (!k->text || !at--)

@@ -1,6 +1,7 @@
 /* See stacks.h. */
 #include "view/stacks.h"
 #include "kernel/texts.h"
+#include "reader/bytes.h"
 #include "symbol/symbol.h"
 #include <errno.h>
 #include <stdio.h>
@@ -121,19 +122,23 @@ int stacks_learn(struct stacks *s, const struct cairn_event *ev)
 
 /* ---- the kernel ---- */
 
-static struct kallsyms *parse_kept(const char *dir)
+static struct kallsyms *parse_kept(const struct cairn_trace *trace)
 {
 	AUTO(buf) struct buf b = {0};
 	struct kallsyms *syms = NULL;
 	char path[4096];
 	struct ktext t;
-	size_t at = 0;
+	size_t at = 0, n;
+	const char *texts = reader_texts(trace, &n); /* of a pipe */
 
-	if (snprintf(path, sizeof(path), "%s/" KTEXTS_DIR "/" KTEXTS_FILE, dir) >=
-			(int)sizeof(path) ||
-		read_file(path, KTEXTS_MAX, &b) < 0)
-		return NULL;
-	while (!syms && ktexts_next(b.data ? b.data : "", b.len, &at, &t) > 0)
+	if (!n &&
+		snprintf(path, sizeof(path), "%s/" KTEXTS_DIR "/" KTEXTS_FILE, trace->path) <
+			(int)sizeof(path) &&
+		read_file(path, KTEXTS_MAX, &b) == 0) {
+		texts = b.data ? b.data : "";
+		n = b.len;
+	}
+	while (!syms && ktexts_next(texts, n, &at, &t) > 0)
 		if (strcmp(t.what, "file") == 0 && strcmp(t.name, "kallsyms") == 0)
 			(void)kallsyms_parse(t.text, t.len, &syms, NULL); /* none: no names */
 	return syms;
@@ -168,7 +173,7 @@ static const struct kallsyms *syms_of(struct stacks *s, const struct cairn_trace
 		free(k);
 		return NULL;
 	}
-	k->syms = parse_kept(trace->path);
+	k->syms = parse_kept(trace);
 	if (!k->syms)
 		k->syms = parse_live(trace);
 	return k->syms;

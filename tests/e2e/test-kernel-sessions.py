@@ -4,6 +4,7 @@ and nothing left behind."""
 import json
 import os
 import pwd
+import struct
 import subprocess
 
 from cairn import BUILD, CAIRN, Skip, main, test, wait_for
@@ -241,6 +242,106 @@ def record_as_a_flight_recorder(t):
     assert 500 < len(events) < 10000, len(events)
     assert ["task_rename"] != [e["event"] for e in events][:1]  # long overwritten
     t.check_babeltrace()
+
+
+MARKS = r"""
+#define _GNU_SOURCE
+#include <cairn/trace.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(void)
+{
+	for (int i = 1; i <= 3000; i++) { syscall(SYS_getpgid, 1000000000 + i); CAIRN(between, mark, i); }
+}
+"""
+
+
+def stream(t, *options, command):
+    """What `record -o -` writes."""
+    with open(t.path("stream"), "wb") as f:
+        p = t.start([CAIRN, "record", "-q", "-o", "-", *options, "--", *command], stdout=f, stderr=subprocess.DEVNULL)
+        assert p.wait() == 0
+    return open(t.path("stream"), "rb").read()
+
+
+def read_stream(t, data, *options):
+    with open(t.path("input"), "wb") as f:
+        f.write(data)
+    p = subprocess.run([CAIRN, *options, "-"], stdin=open(t.path("input"), "rb"), env=t.env, timeout=60,
+                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return p.stdout.decode(), p.stderr.decode()
+
+
+def packets(data):
+    """(kind, uuid, instance, bytes) of each packet of a stream, by their heads alone."""
+    at = 0
+    while at < len(data):
+        magic, uuid = struct.unpack_from("<I16s", data, at)
+        if magic in (0x75d11d57, 0x75d11d58):
+            content, size = struct.unpack_from("<II", data, at + 24)
+            yield "metadata" if magic == 0x75d11d57 else "texts", uuid, None, data[at + 37:at + content // 8]
+        else:
+            assert magic == 0xc1fc1fc1, (at, hex(magic))
+            stream, instance = struct.unpack_from("<IQ", data, at + 20)
+            size = struct.unpack_from("<Q", data, at + 56)[0]
+            yield "data", uuid, (stream, instance), data[at:at + size // 8]
+        at += size // 8
+
+
+@test
+def a_stream_has_both_traces(t):
+    need_tracefs(*EVENTS)
+    prog = t.compile("marks", MARKS)
+    data = stream(t, "-k", EVENTS[0], command=[prog])
+    out, err = read_stream(t, data, "print", "--json")
+    assert not err, err
+    events = [e for e in map(json.loads, out.splitlines()) if e["provider"] != "cairn_state"]
+    got = [e["fields"].get("pid", 0) - 1000000000 if e["event"] != "mark" else -e["fields"]["i"] for e in events]
+    assert got == [v for i in range(1, 3001) for v in (i, -i)], got[:10]
+    # as the kernel prints it: its words came along
+    lines = [l for l in read_stream(t, data, "print")[0].splitlines() if "sys_enter_getpgid" in l]
+    assert len(lines) == 3000 and all("marks-" in l and ": pid: 0x3b9a" in l for l in lines), lines[:3]
+    # taken apart by the heads of its packets it is a directory
+    for kind, uuid, instance, packet in packets(data):
+        name = {"metadata": "metadata", "texts": "formats/events"}.get(kind, "stream-%s-%s" % (instance or (0, 0)))
+        path = t.path("apart/%s/%s" % (uuid.hex(), name))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "ab") as f:
+            f.write(packet)
+    assert len(os.listdir(t.path("apart"))) == 2
+    assert counts(t, t.path("apart")) == {"sys_enter_getpgid": 3000, "mark": 3000}
+    t.check_babeltrace(t.path("apart"))
+    assert [l for l in t.cairn("print", t.path("apart")).out.splitlines() if "getpgid" in l] == lines
+
+
+@test
+def damage_in_a_stream_costs_a_packet(t):
+    need_tracefs(*EVENTS)
+    prog = t.compile("marks", MARKS)
+    data = stream(t, "-k", EVENTS[0], command=[prog])
+    left = []
+    for kind, _, _, packet in packets(data):
+        if kind == "data" and len(packet) > 4096:
+            at = data.index(packet)
+            hurt = data[:at + 500] + data[at + 900:]  # bytes are missing
+            out, err = read_stream(t, hurt, "print", "--json")
+            left.append(len([l for l in out.splitlines() if "cairn_state" not in l]))
+            assert "damaged" in err or "cut off" in err, err
+    # one packet is of names, the others have half of the events each, or less
+    assert len(left) >= 2 and min(left) < 6000 and all(n >= 3000 for n in left), left
+    # cut anywhere: what is whole before is read
+    first = next(data.index(p) + len(p) for kind, _, _, p in packets(data) if kind == "data")
+    for cut in range(0, len(data), len(data) // 40):
+        out, err = read_stream(t, data[:cut], "print", "--json")
+        assert cut < first or out, (cut, err)
+
+
+@test
+def symbols_and_stacks_in_a_stream(t):
+    need_tracefs("sched:sched_switch")
+    data = stream(t, "-k", "sched:sched_switch", "--stack", "kernel", command=["sh", "-c", "ls / | cat"])
+    out, err = read_stream(t, data, "print", "--stacks")
+    assert "schedule+0x" in out.replace("__schedule", "schedule"), (out[-2000:], err)
 
 
 @test
