@@ -156,6 +156,9 @@ struct cairn_kernel_rule {
 struct cairn_kernel_probe {
 	const char *kind; /* "kprobe", "kretprobe", "uprobe", "eprobe", "fprobe", "tprobe" */
 	const char *text; /* by names, or in the kernel's grammar; see cairn-probes(7) */
+	const char
+		*with; /* what makes it: "tracefs" or "bpf"; NULL: tracefs if that has such probes,
+			   * else BPF */
 };
 
 struct cairn_kernel_config {

@@ -1,5 +1,6 @@
 /* Texts of probes and filters that are refused, shown with a caret. See kernel-texts.h. */
 #include "cli/kernel-texts.h"
+#include "kernel/bpf.h"
 #include "kernel/filter.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -74,11 +75,16 @@ static bool probe_refused(
 	AUTO(dynevent) struct dynevent d = {0};
 	struct dynevent_fault fault;
 	int kind = DYNEVENT_KPROBE;
+	enum kprobe_with with = KPROBE_WITH_AUTO;
 	char option[32];
+	bool bpf;
 
 	while (strcmp(dynevent_kind_name((enum dynevent_kind)kind), p->kind) != 0)
 		kind++;
-	if (dynevent_parse(w, (enum dynevent_kind)kind, "probes", p->text, &d, &fault) == 0)
+	if (p->with)
+		with = strcmp(p->with, "bpf") == 0 ? KPROBE_WITH_BPF : KPROBE_WITH_TRACEFS;
+	if (kprobe_parse(w, (enum dynevent_kind)kind, with, "probes", p->text, &d, &bpf, &fault) ==
+		0)
 		return false;
 	(void)snprintf(option, sizeof(option), "--%s", p->kind); /* fits */
 	texts_say(c, option, p->text, &fault);

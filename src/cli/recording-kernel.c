@@ -10,7 +10,7 @@ static const char *const probe_kinds[] = {
 
 bool recording_kernel_is(int id)
 {
-	return id == OPT_KERNEL || (id >= OPT_KERNEL_FILTER && id <= OPT_UPROBE);
+	return id == OPT_KERNEL || (id >= OPT_KERNEL_FILTER && id <= OPT_PROBE_WITH);
 }
 
 static int add_probe(struct recording_kernel *k, const struct command *c, int id, const char *value)
@@ -46,6 +46,16 @@ static int parse_stack(struct recording_kernel *k, const struct command *c, cons
 	return what ? CLI_OK : usage_error(c, "--stack '%s': expected kernel, user or both", value);
 }
 
+static int parse_with(struct recording_kernel *k, const struct command *c, const char *value)
+{
+	bool any = strcmp(value, "auto") == 0;
+
+	k->probe_with = any ? NULL : value;
+	if (any || strcmp(value, "tracefs") == 0 || strcmp(value, "bpf") == 0)
+		return CLI_OK;
+	return usage_error(c, "--probe-with '%s': expected auto, tracefs or bpf", value);
+}
+
 int recording_kernel_option(
 	struct recording_kernel *k, const struct command *c, int id, const char *value)
 {
@@ -62,6 +72,7 @@ int recording_kernel_option(
 		return usage_error(c, "--names '%s': it is kernel or lttng", value);
 	case OPT_KERNEL_BUFFER: return parse_buffer(k, c, value);
 	case OPT_KERNEL_STACK: return parse_stack(k, c, value);
+	case OPT_PROBE_WITH: return parse_with(k, c, value);
 	default: return add_probe(k, c, id, value);
 	}
 }
@@ -100,6 +111,8 @@ int recording_kernel_config(struct recording_kernel *k, struct cairn_kernel_conf
 		k->rules[k->events.len + i].pattern = text;
 		k->rules[k->events.len + i].filter = split + 2;
 	}
+	for (size_t i = 0; i < k->nprobes; i++)
+		k->probes[i].with = k->probe_with;
 	*ret = (struct cairn_kernel_config){.size = sizeof(*ret),
 		.rules = k->rules,
 		.nrules = n,

@@ -16,6 +16,7 @@ enum recording_kernel_option {
 	OPT_TPROBE,
 	OPT_EPROBE,
 	OPT_UPROBE,
+	OPT_PROBE_WITH,
 };
 
 /* Rows for option tables. */
@@ -48,15 +49,18 @@ enum recording_kernel_option {
 		{OPT_TPROBE, 0, "tprobe", "TEXT", "of a tracepoint: 'sched_switch prev->comm'"}, \
 		{OPT_EPROBE, 0, "eprobe", "TEXT", \
 			"of another event:\n'syscalls/sys_enter_openat file=$filename:ustring'"}, \
+		{OPT_UPROBE, 0, "uprobe", "TEXT", \
+			"of a user function:\n'/usr/lib/libc.so.6:malloc size=$arg1'"}, \
 	{ \
-		OPT_UPROBE, 0, "uprobe", "TEXT", \
-			"of a user function:\n'/usr/lib/libc.so.6:malloc size=$arg1'" \
+		OPT_PROBE_WITH, 0, "probe-with", "WHAT", \
+			"make these probes with tracefs, with bpf, or with\nwhat the kernel has for each (auto; default)" \
 	}
 
 struct recording_kernel {
 	struct strings events, filters; /* -k, --kernel-filter */
 	struct cairn_kernel_probe *probes; /* owned vector; texts are argv's */
 	size_t nprobes, cprobes;
+	const char *probe_with; /* argv's; NULL: auto */
 	struct cairn_kernel_rule *rules; /* owned; made by recording_kernel_config() */
 	size_t nrules;
 	uint64_t buffer_bytes; /* 0: the default */

@@ -62,6 +62,7 @@ struct world_symbol {
 /* The kernel's tracefs; NULL, with e, if there is none for us. */
 struct tracefs *world_tracefs(struct dynevent_world *w, struct error *e);
 enum karch world_arch(const struct dynevent_world *w);
+bool world_is_bpf(const struct dynevent_world *w);
 bool world_has(struct dynevent_world *w, enum world_feature f);
 /* False if symbols cannot be read: then nothing is known. module may be NULL: vmlinux and all modules. */
 bool world_symbol(

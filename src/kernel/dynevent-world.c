@@ -17,6 +17,7 @@ struct world_file {
 struct dynevent_world {
 	char *tracefs_path, *kallsyms_path, *blacklist_path; /* owned; tracefs_path may be NULL */
 	enum karch arch;
+	bool bpf; /* texts are for BPF */
 	struct kbtf *btf; /* owned */
 	struct tracefs *tracefs; /* owned */
 	bool tracefs_tried;
@@ -72,6 +73,29 @@ struct kbtf *dynevent_world_btf(struct dynevent_world *w)
 enum karch world_arch(const struct dynevent_world *w)
 {
 	return w->arch;
+}
+
+void dynevent_world_bpf(struct dynevent_world *w, bool on)
+{
+	w->bpf = on;
+}
+
+bool world_is_bpf(const struct dynevent_world *w)
+{
+	return w->bpf;
+}
+
+/* What BPF can do where the kernel has it at all; loading shows that. */
+static bool bpf_has(enum world_feature f)
+{
+	switch (f) {
+	case WORLD_SYMSTR:
+	case WORLD_BTF: /* names are for us to resolve */
+	case WORLD_SYNTH:
+	case WORLD_USER_EVENTS:
+	case WORLD_EPROBE_FILTER: return false;
+	default: return true;
+	}
 }
 
 struct tracefs *world_tracefs(struct dynevent_world *w, struct error *e)
@@ -133,6 +157,8 @@ bool world_has(struct dynevent_world *w, enum world_feature f)
 	const struct buf *readme;
 	struct world_symbol symbol;
 
+	if (w->bpf)
+		return bpf_has(f);
 	if (f == WORLD_USER_EVENTS) {
 		struct tracefs *t = world_tracefs(w, NULL);
 
@@ -308,6 +334,8 @@ bool world_may_probe(struct dynevent_world *w, const char *name, const char **re
 	char word[256];
 
 	(void)snprintf(word, sizeof(word), "\t%s\n", name);
+	if (w->bpf)
+		return true; /* that is about kprobes */
 	if (b && strstr(b->data, word)) {
 		*ret_why = "is on the kernel's list of what must not be probed (kprobes/blacklist)";
 		return false;

@@ -352,7 +352,7 @@ static int check_support(struct parse *p)
 	struct span s = p->words[0];
 	struct error e;
 
-	if (!world_tracefs(p->w, &e)) {
+	if (!world_is_bpf(p->w) && !world_tracefs(p->w, &e)) {
 		p->fault->at = s.at;
 		p->fault->len = s.len;
 		p->fault->error = e;

@@ -56,6 +56,9 @@ struct dynevent_world;
 struct dynevent_world *dynevent_world_new(const struct dynevent_paths *paths, enum karch arch);
 void dynevent_world_free(struct dynevent_world *w);
 struct kbtf *dynevent_world_btf(struct dynevent_world *w); /* borrowed */
+/* From now on texts are judged as probes by BPF (kernel/bpf.h), which ask nothing of tracefs; or, false, as
+ * tracefs's again. */
+void dynevent_world_bpf(struct dynevent_world *w, bool on);
 
 struct dynevent_field {
 	const char *name;

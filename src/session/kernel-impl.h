@@ -2,6 +2,7 @@
 #ifndef CAIRN_SESSION_KERNEL_IMPL_H
 #define CAIRN_SESSION_KERNEL_IMPL_H
 
+#include "kernel/bpf.h"
 #include "kernel/dynevent.h"
 #include "kernel/kctf.h"
 #include "kernel/kstacks.h"
@@ -24,13 +25,17 @@ struct krec_rule {
 
 struct krec_probe {
 	enum dynevent_kind kind;
+	enum kprobe_with with;
 	char *text; /* owned */
 	char *event, *shown_group; /* owned: as it was made last; NULL: never */
 	bool is_off; /* taken back, and made still: the kernel would empty the buffer if it went */
+	bool is_made; /* in this start */
+	uint16_t bpf_id; /* of its records; 0: it is tracefs's */
 };
 
 struct krec_cpu {
 	int fd; /* trace_pipe_raw; -1: none */
+	bool is_bpf; /* of probes by BPF: its file is called bpfN */
 	struct kctf_stream s;
 	struct stream file;
 	uint64_t pages; /* read without a pause: so much was waiting */
@@ -44,6 +49,7 @@ struct krec {
 	size_t nrules, crules;
 	struct krec_probe *probes; /* owned vector */
 	size_t nprobes, cprobes;
+	struct krec_bpf *bpf; /* owned; NULL: no probe by BPF so far */
 	bool has_probes; /* the kernel may have events of ours */
 	pid_t *pids; /* owned; none and !all: the session's, or nobody to limit to */
 	size_t npids;
@@ -109,6 +115,8 @@ int krec_write_kept(struct session *s); /* all that a flight recorder has, to th
 /* One event's format becomes known; shown: the system that the trace gives it. */
 int krec_learn(
 	struct krec *k, const char *system, const char *name, const char *shown, struct error *err);
+int krec_learn_text(struct krec *k, const char *name, const char *shown, const struct buf *text,
+	struct error *err);
 /* Probes (kernel-probes.c): what is asked for; made and switched on; removed, after the instance. */
 int krec_probes_read(struct krec *k, struct json_object *o, struct error *err);
 void krec_probes_to_json(const struct cairn_kernel_config *c, struct json_object *o);
@@ -118,6 +126,20 @@ int krec_probes_take_back(struct krec *k, const char *pattern); /* their number 
 struct json_object *krec_probes_list(const struct krec *k);
 void krec_probes_stop(struct session *s, const char *group);
 void krec_probes_free(struct krec *k);
+/* Probes by BPF (kernel-bpf.c): one more, loaded; all switched on; off; read and gone. None of the others
+ * does anything without the first. */
+int krec_bpf_add(struct session *s, struct dynevent_world *w, const struct dynevent *d,
+	uint16_t *ret_id, struct error *err);
+void krec_bpf_switch(struct krec *k, uint16_t id, bool on);
+struct krec_cpu *krec_bpf_cpus(const struct krec *k, uint32_t *ret_n); /* its streams; may be 0 */
+int krec_bpf_start(struct session *s, struct error *err);
+void krec_bpf_off(struct session *s);
+bool krec_bpf_is_full(const struct session *s); /* a quarter of a ring: to be read at once */
+void krec_bpf_read(struct session *s);
+void krec_bpf_flush(struct session *s);
+void krec_bpf_end(struct session *s);
+void krec_bpf_stats(const struct krec *k, struct cairn_stats *ret);
+void krec_bpf_free(struct krec *k);
 /* Stacks with events (kernel-stacks.c): when the instance is set up, when it goes. */
 int krec_stacks_start(struct session *s, struct error *err);
 void krec_stacks_stop(struct krec *k);

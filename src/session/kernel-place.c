@@ -209,13 +209,23 @@ void krec_begin(struct session *s)
 	krec_stream_texts(s, true);
 }
 
+static void close_streams(struct krec_cpu *cpus, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		auto_fd(&cpus[i].file.fd);
+		cpus[i].file.fd = -1;
+		cpus[i].file.offset = 0;
+	}
+}
+
 static void close_files(struct krec *k)
 {
-	for (uint32_t i = 0; i < k->ncpus; i++) {
-		auto_fd(&k->cpus[i].file.fd);
-		k->cpus[i].file.fd = -1;
-		k->cpus[i].file.offset = 0;
-	}
+	struct krec_cpu *bpf;
+	uint32_t n;
+
+	close_streams(k->cpus, k->ncpus);
+	bpf = krec_bpf_cpus(k, &n);
+	close_streams(bpf, n);
 	krec_names_close(k);
 	auto_fd(&k->texts_fd);
 	k->texts_fd = -1;
@@ -231,6 +241,7 @@ void krec_cut(struct session *s)
 	krec_read_now(s);
 	for (uint32_t i = 0; i < k->ncpus; i++)
 		krec_flush(s, &k->cpus[i], false);
+	krec_bpf_flush(s);
 	krec_names_write(s);
 	krec_final_texts(s);
 }
@@ -239,10 +250,14 @@ void krec_cut(struct session *s)
 static uint64_t before_all(const struct krec *k)
 {
 	uint64_t ts = UINT64_MAX;
+	uint32_t n;
+	const struct krec_cpu *bpf = krec_bpf_cpus(k, &n);
 
 	for (uint32_t i = 0; i < k->ncpus; i++)
 		if (k->cpus[i].fd >= 0)
 			ts = MIN(ts, MAX(k->cpus[i].s.end_ts, k->start_ts));
+	for (uint32_t i = 0; i < n; i++)
+		ts = MIN(ts, MAX(bpf[i].s.end_ts, k->start_ts));
 	return ts == UINT64_MAX ? k->start_ts : ts;
 }
 

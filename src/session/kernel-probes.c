@@ -20,6 +20,14 @@ static bool find_kind(const char *name, enum dynevent_kind *ret)
 	return false;
 }
 
+static bool find_with(const char *name, enum kprobe_with *ret)
+{
+	*ret = !name			   ? KPROBE_WITH_AUTO
+		: strcmp(name, "bpf") == 0 ? KPROBE_WITH_BPF
+					   : KPROBE_WITH_TRACEFS;
+	return !name || *ret == KPROBE_WITH_BPF || strcmp(name, "tracefs") == 0;
+}
+
 int krec_probes_read(struct krec *k, struct json_object *o, struct error *err)
 {
 	struct json_object *list = json_get(o, "probes", json_type_array);
@@ -39,6 +47,8 @@ int krec_probes_read(struct krec *k, struct json_object *o, struct error *err)
 		if (!find_kind(kind, &p->kind) || !text)
 			return error_set(
 				err, -EINVAL, "no such kind of probe: %.40s", kind ? kind : "none");
+		if (!find_with(json_str(probe, "with"), &p->with))
+			return error_set(err, -EINVAL, "probes are made by tracefs or by bpf");
 		p->text = strdup(text);
 		if (!p->text)
 			return error_set(err, -ENOMEM, "no memory for a session");
@@ -55,48 +65,87 @@ void krec_probes_to_json(const struct cairn_kernel_config *c, struct json_object
 
 		json_add_str(p, "kind", c->probes[i].kind);
 		json_add_str(p, "text", c->probes[i].text);
+		if (c->probes[i].with)
+			json_add_str(p, "with", c->probes[i].with);
 		json_object_array_add(list, p);
 	}
 	json_object_object_add(o, "probes", list);
 }
 
-/* Another probe of the session that is shown under the same name would be taken for this one. */
-static int start_one(struct session *s, struct dynevent_world *w, struct krec_probe *p,
+static int note_names(struct krec_probe *p, const struct dynevent *d, struct error *err)
+{
+	free(p->event);
+	free(p->shown_group);
+	p->event = strdup(d->event);
+	p->shown_group = strdup(d->shown_group);
+	return p->event && p->shown_group ? 0 : error_set(err, -ENOMEM, "no memory for probes");
+}
+
+static int start_tracefs(struct session *s, struct krec_probe *p, const struct dynevent *d,
 	const char *group, struct error *err)
 {
 	struct krec *k = s->kernel;
+	int r = dynevent_create(k->top, d, err);
+
+	if (r < 0) {
+		error_where(err, "--%s '%.80s'", dynevent_kind_name(p->kind), p->text);
+		return r;
+	}
+	k->has_probes = true;
+	r = note_names(p, d, err);
+	if (r == 0)
+		r = krec_learn(k, group, d->event, d->shown_group, err);
+	if (r == 0)
+		r = tracefs_enable(k->instance, group, d->event, true, err);
+	return r;
+}
+
+static int start_bpf(struct session *s, struct dynevent_world *w, struct krec_probe *p,
+	const struct dynevent *d, struct error *err)
+{
+	int r = krec_bpf_add(s, w, d, &p->bpf_id, err);
+
+	if (r == 0)
+		return note_names(p, d, err);
+	error_where(err, "--%s '%.80s'", dynevent_kind_name(p->kind), p->text);
+	return r;
+}
+
+/* Another probe of the session that is shown under the same name would be taken for this one. */
+static bool is_taken(const struct krec *k, const struct krec_probe *p, const struct dynevent *d)
+{
+	for (size_t i = 0; i < k->nprobes; i++) {
+		const struct krec_probe *other = &k->probes[i];
+
+		if (other != p && other->event && other->is_made &&
+			strcmp(other->event, d->event) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int start_one(struct session *s, struct dynevent_world *w, struct krec_probe *p,
+	const char *group, struct error *err)
+{
 	AUTO(dynevent) struct dynevent d = {0};
 	struct dynevent_fault fault;
-	char path[160];
-	int r = dynevent_parse(w, p->kind, group, p->text, &d, &fault);
+	bool bpf;
+	int r = kprobe_parse(w, p->kind, p->with, group, p->text, &d, &bpf, &fault);
 
 	if (r < 0) {
 		*err = fault.error;
 		error_where(err, "--%s, column %zu", dynevent_kind_name(p->kind), fault.at + 1);
 		return r;
 	}
-	(void)snprintf(path, sizeof(path), "events/%s/%s", group, d.event);
-	if (tracefs_has(k->top, path)) {
+	if (is_taken(s->kernel, p, &d)) {
 		(void)error_set(err, -EEXIST, "two probes are called '%s'", d.event);
 		error_where(err, "--%s '%.80s'", dynevent_kind_name(p->kind), p->text);
 		error_hint(err, "give one of them another name: NAME=%.100s", p->text);
 		return -EEXIST;
 	}
-	r = dynevent_create(k->top, &d, err);
-	if (r < 0) {
-		error_where(err, "--%s '%.80s'", dynevent_kind_name(p->kind), p->text);
-		return r;
-	}
-	k->has_probes = true;
-	free(p->event);
-	free(p->shown_group);
-	p->event = strdup(d.event);
-	p->shown_group = strdup(d.shown_group);
-	if (!p->event || !p->shown_group)
-		return error_set(err, -ENOMEM, "no memory for probes");
-	r = krec_learn(k, group, d.event, d.shown_group, err);
-	if (r == 0)
-		r = tracefs_enable(k->instance, group, d.event, true, err);
+	p->bpf_id = 0;
+	r = bpf ? start_bpf(s, w, p, &d, err) : start_tracefs(s, p, &d, group, err);
+	p->is_made = r == 0;
 	return r;
 }
 
@@ -139,6 +188,10 @@ static void switch_probe(struct krec *k, struct krec_probe *p, bool on)
 	p->is_off = !on;
 	if (!k->instance || !p->event)
 		return;
+	if (p->bpf_id) {
+		krec_bpf_switch(k, p->bpf_id, on);
+		return;
+	}
 	dynevent_group(k->instance->name, group, sizeof(group));
 	(void)tracefs_enable(k->instance, group, p->event, on, NULL); /* it was made and switched */
 }
@@ -235,6 +288,7 @@ void krec_probes_stop(struct session *s, const char *group)
 	for (size_t i = 0; i < k->nprobes;) { /* those taken back are gone now */
 		struct krec_probe p = k->probes[i];
 
+		k->probes[i].is_made = false;
 		if (!p.is_off) {
 			i++;
 			continue;

@@ -65,7 +65,8 @@ void krec_flush(struct session *s, struct krec_cpu *c, bool final)
 	krec_write_texts(s);
 	krec_stream_texts(s, false);
 	if (c->file.fd < 0 && k->place.dirfd >= 0) {
-		(void)snprintf(name, sizeof(name), "cpu%u", c->s.cpu); /* fits */
+		(void)snprintf(
+			name, sizeof(name), "%s%u", c->is_bpf ? "bpf" : "cpu", c->s.cpu); /* fits */
 		c->file.fd = place_create(s, &k->place, name);
 	}
 	c->s.seq = c->file.seq;
@@ -138,6 +139,7 @@ void krec_read_now(struct session *s)
 	for (uint32_t i = 0; i < k->ncpus; i++)
 		if (k->cpus[i].fd >= 0) /* what comes meanwhile is later */
 			(void)read_some(s, &k->cpus[i], krec_pages(k));
+	krec_bpf_read(s);
 }
 
 /* The buffers that are half full, a part of each; true: there may be more such. */
@@ -218,6 +220,8 @@ uint64_t krec_step(struct session *s, uint64_t now)
 		return step_recorder(k, now);
 	old = now >= k->next_ns;
 	more = old ? read_all(s) : read_full(s);
+	if (old || krec_bpf_is_full(s))
+		krec_bpf_read(s);
 	if (k->adapt)
 		adapt(s);
 	for (uint32_t i = 0; i < k->ncpus && old; i++)
@@ -226,6 +230,8 @@ uint64_t krec_step(struct session *s, uint64_t now)
 		krec_names_write(s);
 	for (uint32_t i = 0; i < k->ncpus && old; i++)
 		krec_flush(s, &k->cpus[i], false);
+	if (old)
+		krec_bpf_flush(s);
 	if (old && k->mappings)
 		(void)mappings_update(k->mappings); /* before its rings overflow; next time, else */
 	if (old) {
@@ -271,22 +277,15 @@ static bool prints_symbols(const struct kformat *f)
 		strstr(f->print_fmt, "%pF") || strstr(f->print_fmt, "%pf");
 }
 
-int krec_learn(
-	struct krec *k, const char *system, const char *name, const char *shown, struct error *err)
+int krec_learn_text(struct krec *k, const char *name, const char *shown, const struct buf *text,
+	struct error *err)
 {
-	AUTO(buf) struct buf text = {0};
 	const struct kformat *known;
 	struct kformat *f = NULL;
-	int r = tracefs_format(k->instance, system, name, &text, err);
+	int r = kformat_parse(text->data, text->len, shown, sizeof(long), &f, err);
 
-	if (r == 0 && !text.data)
-		r = error_set(err, -EPROTO, "the format of %s:%s is empty", system, name);
-	if (r == 0)
-		r = kformat_parse(text.data, text.len, shown, sizeof(long), &f, err);
-	if (r < 0) {
-		error_where(err, "%s:%s", system, name);
+	if (r < 0)
 		return r;
-	}
 	if (prints_symbols(f)) {
 		uint32_t *id = VEC_ADD(k->symbol_ids, k->nsymbol_ids, k->csymbol_ids);
 
@@ -295,8 +294,23 @@ int krec_learn(
 	}
 	known = kctf_format(k->ctf, f->id); /* ids of probes that are gone come again */
 	if (!known || strcmp(known->name, f->name) != 0 || strcmp(known->system, f->system) != 0)
-		ktexts_add(&k->texts, "format", shown, name, text.data, text.len);
+		ktexts_add(&k->texts, "format", shown, name, text->data, text->len);
 	return kctf_add(k->ctf, f, err);
+}
+
+int krec_learn(
+	struct krec *k, const char *system, const char *name, const char *shown, struct error *err)
+{
+	AUTO(buf) struct buf text = {0};
+	int r = tracefs_format(k->instance, system, name, &text, err);
+
+	if (r == 0 && !text.data)
+		r = error_set(err, -EPROTO, "the format of %s:%s is empty", system, name);
+	if (r == 0)
+		r = krec_learn_text(k, name, shown, &text, err);
+	if (r < 0)
+		error_where(err, "%s:%s", system, name);
+	return r;
 }
 
 /* Events of ftrace itself (stacks, marks) are not on any list: all are learnt when the first comes. */

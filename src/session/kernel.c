@@ -333,6 +333,7 @@ static void take_down(struct session *s)
 		host_say(s->host, "%s; `cairn kernel clean` removes it", err.message);
 	k->instance = NULL;
 	krec_probes_stop(s, group);
+	krec_bpf_end(s);
 	tracefs_free(k->top);
 	k->top = NULL;
 	krec_stacks_stop(k);
@@ -363,6 +364,8 @@ int krec_start(struct session *s, struct error *err)
 	if (r == 0 && krec_names_start(s) < 0)
 		r = error_set(err, -ENOMEM, "no memory for the names of tasks");
 	k->start_ts = clock_cycles(s->host->clock);
+	if (r == 0)
+		r = krec_bpf_start(s, err);
 	if (r == 0)
 		r = tracefs_on(k->instance, true, err);
 	if (r < 0) {
@@ -441,6 +444,8 @@ int krec_disable(struct session *s, const char *pattern, struct error *err)
 
 void krec_off(struct session *s)
 {
+	if (s->kernel)
+		krec_bpf_off(s);
 	if (s->kernel && s->kernel->instance)
 		(void)tracefs_on(s->kernel->instance, false, NULL); /* its removal does it, too */
 }
@@ -458,6 +463,7 @@ void krec_end(struct session *s)
 		krec_flush(s, &k->cpus[i], false);
 		krec_final_losses(s, &k->cpus[i]);
 	}
+	krec_bpf_end(s);
 	krec_names_write(s);
 	krec_final_texts(s);
 	take_down(s);
@@ -471,6 +477,7 @@ void krec_stats(const struct session *s, struct cairn_stats *ret)
 		return;
 	ret->kernel_events = k->events;
 	ret->kernel_bytes = k->bytes + k->place.meta_bytes;
+	krec_bpf_stats(k, ret);
 	for (uint32_t i = 0; i < k->ncpus; i++) {
 		ret->kernel_events += k->cpus[i].s.events;
 		for (unsigned w = 0; w < CAIRN_LOST_REASONS; w++)
@@ -493,6 +500,7 @@ void krec_free(struct session *s)
 	}
 	krec_rules_free(k);
 	krec_probes_free(k);
+	krec_bpf_free(k);
 	free(k->pids);
 	free(k->cpus);
 	free(k->page);

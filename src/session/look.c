@@ -149,7 +149,8 @@ static const struct cairn_kernel_info *read_kernel(struct list *l, struct json_o
 	for (size_t i = 0; i < k->nprobes; i++) {
 		struct json_object *p = json_object_array_get_idx(json, i);
 
-		probes[i] = (struct cairn_kernel_probe){text(p, "kind"), text(p, "text")};
+		probes[i] = (struct cairn_kernel_probe){
+			text(p, "kind"), text(p, "text"), json_str(p, "with")};
 	}
 	k->probes = probes;
 	return k;

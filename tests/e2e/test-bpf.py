@@ -1,0 +1,268 @@
+#!/usr/bin/env python3
+"""Probes by BPF: the same texts, events and values as by tracefs, and nothing left behind."""
+import ctypes
+import os
+import platform
+import signal
+import struct
+import subprocess
+
+from cairn import CAIRN, Skip, main, test, wait_for
+
+TRACEFS = "/sys/kernel/tracing"
+BPF_CALL = {"x86_64": 321, "aarch64": 280}.get(platform.machine())
+PROG_NEXT, MAP_NEXT, LINK_NEXT = 11, 12, 31
+libc = ctypes.CDLL(None, use_errno=True)
+
+PROGRAM = """
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+__attribute__((noinline)) long target(long number, const char *text, const short *some)
+{
+	__asm__ volatile("" :: "r"(number), "r"(text), "r"(some) : "memory");
+	return number * 2;
+}
+static const short some[4] = {1, -2, 300, -400};
+static char longer[3000];
+static void round_(int i)
+{
+	static const char *const texts[] = {"", "odd", longer};
+	syscall(SYS_getppid);
+	target(i, texts[i % 3], some);
+}
+int main(int argc, char **argv)
+{
+	int n = argc > 1 ? atoi(argv[1]) : 100;
+	memset(longer, 'x', sizeof(longer) - 1);
+	if (argc > 2 && strcmp(argv[2], "fork") == 0) {
+		if (fork() == 0) {
+			if (fork() == 0) { target(3, "grandchild", some); return 0; }
+			wait(NULL);
+			target(2, "child", some);
+			return 0;
+		}
+		wait(NULL);
+		target(1, "parent", some);
+		return 0;
+	}
+	for (int i = 0; i < n; i++) round_(i);
+	syscall(SYS_getppid);
+	if (argc > 2) { puts("ready"); fflush(stdout); pause(); }
+	return 0;
+}
+"""
+
+
+def bpf(command, attr):
+    buffer = ctypes.create_string_buffer(attr.ljust(128, b"\0"), 128)
+    got = libc.syscall(BPF_CALL, command, buffer, 128)
+    return got, buffer.raw
+
+
+def ids(command):
+    """All that the kernel has of a kind, by number."""
+    found, at = set(), 0
+    while True:
+        got, raw = bpf(command, struct.pack("II", at, 0))
+        if got < 0:
+            return found
+        at = struct.unpack_from("II", raw)[1]
+        found.add(at)
+
+
+def everything():
+    return {(name, i) for name, c in (("program", PROG_NEXT), ("map", MAP_NEXT), ("link", LINK_NEXT))
+            for i in ids(c)}
+
+
+def need_bpf():
+    if os.geteuid() != 0:
+        raise Skip("needs root")
+    if not BPF_CALL:
+        raise Skip("bpf(2) has no known number here")
+    got, raw = bpf(0, struct.pack("IIII", 2, 4, 8, 1))  # an array of one
+    if got < 0:
+        raise Skip("this kernel, or this place, has no BPF")
+    os.close(got)
+    if not os.path.exists("/sys/kernel/btf/vmlinux"):
+        raise Skip("needs BTF")
+
+
+def has(word):
+    try:
+        return word in open(TRACEFS + "/README").read()
+    except OSError:
+        return False
+
+
+def fields(events, name):
+    return [e["fields"] for e in events if e["event"] == name]
+
+
+def difference(a, b):
+    """Where two lists part, with what is around."""
+    import difflib
+    return "\n" + "\n".join(difflib.unified_diff([str(x) for x in a], [str(x) for x in b],
+                                                 "tracefs", "bpf", lineterm="", n=2))
+
+
+@test
+def a_switch_is_what_tracefs_says(t):
+    need_bpf()
+    prog = t.compile("p", PROGRAM)
+    t.record(["sh", "-c", "for i in 1 2 3 4 5; do %s 10; done" % prog], "--all",
+             "-k", "sched:sched_switch", "--probe-with", "bpf", "--tprobe",
+             "seen=sched_switch prev_comm=prev->comm prev_pid=prev->pid prev_prio=prev->prio "
+             "next_comm=next->comm next_pid=next->pid next_prio=next->prio")
+    got = t.events()
+    theirs = [e for e in got if e["event"] == "sched_switch"]
+    ours = [e for e in got if e["event"] == "seen"]
+    names = ("prev_comm", "prev_pid", "prev_prio", "next_comm", "next_pid", "next_prio")
+    for cpu in {e["cpu"] for e in theirs}:
+        a, b = [[tuple(e["fields"][n] for n in names) for e in some if e["cpu"] == cpu]
+                for some in (theirs, ours)]
+        # ours are on before theirs, and off before theirs
+        assert any(b[k:] == a[:len(b) - k] for k in range(min(len(b), 20))), difference(a, b)
+    assert len(ours) >= 10, len(ours)
+    t.check_babeltrace()
+
+
+TEXTS = ["p=%s:target number=$arg1:s64 word=+0($arg2):string some=+0($arg3):s16[4] who=$comm "
+         "low=$arg1:b4@0/32 hex=$arg1:x8 one=+4($arg3):s16 stack=$stack0 sp=$stack:x64 "
+         "imm=\\\\-5:s32 letter=+0($arg2):char",
+         "r=%s:target%%return value=$retval:s64"]
+
+
+@test
+def a_uprobe_is_what_tracefs_says(t):
+    need_bpf()
+    if not has("place (uprobe)"):
+        raise Skip("this kernel's tracefs has no uprobes")
+    prog = t.compile("p", PROGRAM, ["-no-pie"])
+    both = []
+    for how in ("tracefs", "bpf"):
+        options = ["--probe-with", how]
+        for text in TEXTS:
+            options += ["--uprobe", (text % prog).replace("\\\\", "\\")]
+        # the stack begins at one place, the environment is the same
+        t.record(["setarch", "-R", prog, "60"], *options, trace=t.path(how))
+        both.append(t.events(t.path(how)))
+    a, b = [[(e["provider"], e["event"], e["tid"] > 0, e["fields"]) for e in got
+             if e["event"] in ("p", "r")] for got in both]
+    assert len(a) == 120, len(a)
+    for i, (x, y) in enumerate(zip(a, b)):
+        assert x == y, (i, x, y)
+    assert len(a) == len(b), (len(a), len(b))
+    t.check_babeltrace(t.path("bpf"))
+
+
+@test
+def events_lie_between_the_system_calls_around_them(t):
+    need_bpf()
+    prog = t.compile("p", PROGRAM)
+    t.record([prog, "3000"], "-k", "syscalls:sys_*_getppid", "--probe-with", "bpf",
+             "--uprobe", "target=" + prog + ":target $arg1",
+             "--tprobe", "enter=sys_enter id", "--tprobe", "leave=sys_exit ret")
+    got = [e["event"] for e in t.events()]
+    first, last = got.index("sys_enter_getppid"), len(got) - got[::-1].index("sys_exit_getppid")
+    got = got[first:last]
+    assert got.count("target") == 3000, got.count("target")
+    inside = False
+    for i, name in enumerate(got):
+        if name == "sys_enter_getppid":
+            inside = True
+        elif name == "sys_exit_getppid":
+            inside = False
+        elif name == "target":
+            assert not inside, got[i - 3:i + 3]
+    # one call between two calls of the function, always
+    calls = [n for n in got if n in ("target", "sys_exit_getppid")]
+    assert calls == ["sys_exit_getppid", "target"] * 3000 + ["sys_exit_getppid"], calls[:10]
+
+
+@test
+def children_are_followed_and_others_are_not(t):
+    need_bpf()
+    prog = t.compile("p", PROGRAM)
+    other = t.start([prog, "1", "wait"], stdout=subprocess.PIPE)
+    other.stdout.readline()
+    t.record([prog, "1", "fork"], "--probe-with", "bpf",
+             "--uprobe", "target=" + prog + ":target who=+0($arg2):string",
+             "--tprobe", "sys_enter id")
+    got = t.events()
+    assert [f["who"] for f in fields(got, "target")] == ["grandchild", "child", "parent"], got
+    assert other.pid not in {e["tid"] for e in got}
+
+
+@test
+def losses_are_counted(t):
+    need_bpf()
+    prog = t.compile("p", PROGRAM)
+    # a stopped reader: nobody makes room
+    p = t.start([CAIRN, "record", "-o", t.trace, "--probe-with", "bpf", "--kernel-buffer", "64K",
+                 "--uprobe", prog + ":target $arg1", "--", prog, "20000", "wait"],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    os.kill(p.pid, signal.SIGSTOP)
+    os.kill(p.pid, signal.SIGCONT)
+    p.stdout.readline()
+    p.send_signal(signal.SIGINT)
+    said = p.communicate()[1].decode()
+    kept = len(fields(t.events(), "target"))
+    lost = 20000 - kept
+    assert 0 <= lost < 20000, kept
+    assert ("%d" % lost in said) if lost else "none lost" in said, (kept, said)
+
+
+@test
+def nothing_stays_when_the_host_is_killed(t):
+    need_bpf()
+    prog = t.compile("p", PROGRAM)
+    before = everything()
+    p = t.start([CAIRN, "record", "-q", "-o", t.trace, "--probe-with", "bpf",
+                 "--uprobe", prog + ":target $arg1", "--tprobe", "sched_switch prev->pid", "--",
+                 prog, "1", "wait"], stdout=subprocess.PIPE, start_new_session=True)
+    p.stdout.readline()
+    kinds = {k for k, i in everything() - before}
+    assert {"program", "map", "link"} <= kinds, kinds
+    os.killpg(p.pid, signal.SIGKILL)
+    p.wait()
+    wait_for(lambda: not everything() - before, "the kernel has no BPF of ours")
+    subprocess.run([CAIRN, "kernel", "clean"], capture_output=True)  # the instance of tracefs
+
+
+@test
+def refusals_are_words(t):
+    need_bpf()
+    bad = t.cairn("record", "-o", t.path("a"), "--probe-with", "bpf", "--tprobe",
+                  "sched_switch prev->pidd", "--", "true", status=1).err
+    assert "no member 'pidd'" in bad and "^~~~" in bad and "did you mean 'pid'" in bad, bad
+    bad = t.cairn("record", "-o", t.path("b"), "--probe-with", "bpf", "--eprobe",
+                  "sched/sched_switch $prev_pid", "--", "true", status=1).err
+    assert "tracefs's alone" in bad, bad
+    bad = t.cairn("record", "-o", t.path("c"), "--probe-with", "bpf", "--kprobe",
+                  "vfs_read+4", "--", "true", status=1).err
+    assert "entry and their return" in bad, bad
+    bad = t.cairn("record", "-o", t.path("d"), "--probe-with", "ebpf", "--", "true", status=2).err
+    assert "auto, tracefs or bpf" in bad, bad
+
+
+@test
+def functions_where_bpf_may_trace_them(t):
+    need_bpf()
+    p = t.record(["cat", "/etc/hostname"], "--probe-with", "bpf", "--kprobe",
+                 "vfs_read count name=file->f_path.dentry->d_name.name", "--kretprobe",
+                 "vfs_read $retval:s64 count", status=None)
+    if p.status == 1 and "may not trace functions" in p.err:
+        assert "CONFIG_FUNCTION_TRACER" in p.err, p
+        raise Skip("BPF may not trace functions here")
+    assert p.status == 0, p
+    got = t.events()
+    assert "hostname" in [f["name"] for f in fields(got, "vfs_read")], got
+    assert all(f["retval"] <= f["count"] for f in fields(got, "vfs_read__return")), got
+
+
+main()
