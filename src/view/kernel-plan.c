@@ -5,7 +5,6 @@
 #include <ctype.h>
 #include <stdlib.h>
 
-#define MAX_OPS 1024
 #define MAX_DEPTH 64
 
 static void *get(struct making *m, size_t n)
@@ -167,7 +166,6 @@ static const struct kexpr *expr(struct making *m, const struct tep_print_arg *ar
 {
 	const struct kexpr *ret = NULL;
 	struct kexpr *x;
-	char *end;
 
 	if (!arg || m->depth >= MAX_DEPTH)
 		return NULL;
@@ -175,10 +173,11 @@ static const struct kexpr *expr(struct making *m, const struct tep_print_arg *ar
 	switch (arg->type) {
 	case TEP_PRINT_ATOM:
 		x = kplan_expr(m, KX_NUMBER);
-		if (x)
-			x->number = strtoull(arg->atom.atom, &end, 0);
-		ret = x && end != arg->atom.atom ? x : NULL;
+		if (x) /* names, like vmemmap_base, are 0 to libtraceevent */
+			x->number = strtoull(arg->atom.atom, NULL, 0);
+		ret = x;
 		break;
+	case TEP_PRINT_NULL: ret = kplan_expr(m, KX_NUMBER); break; /* before a sign */
 	case TEP_PRINT_FIELD: ret = kplan_load(m, field_of(m, arg)); break;
 	case TEP_PRINT_TYPE: ret = cast(m, arg->typecast.type, expr(m, arg->typecast.item)); break;
 	case TEP_PRINT_OP: ret = operation(m, arg); break;
@@ -419,6 +418,8 @@ static const char *spec(
 			ret->size++;
 		else if (*p == 'z')
 			ret->size = 1;
+		else if (*p == 'L')
+			ret->size = 2;
 		else
 			break;
 	}
@@ -433,7 +434,7 @@ static const char *spec(
 /* Text up to the next '%'; escapes as libtraceevent reads them. */
 static const char *literal(struct making *m, const char *p, struct kop *op)
 {
-	char *text = get(m, strlen(p) + 1);
+	char *text = get(m, strlen(p) + KPLAN_PAD);
 	uint32_t n = 0;
 
 	if (!text)
@@ -493,7 +494,42 @@ static const char *argument(
 	return op->value ? p : NULL;
 }
 
-struct kplan *kplan_make(struct kernel_text *k, struct tep_event *e)
+/* A number as it stands in the record, in the usual ways to write one, needs no look at its
+ * specification: how many of its bytes count, and what they become. */
+static void make_fast(const struct kernel_text *k, struct kop *op)
+{
+	static const uint8_t bytes[] = {1, 2, 4, 8, 8};
+	const struct kspec *s = &op->spec;
+	uint8_t size = bytes[s->size + 2];
+	bool least = s->conv == 'x' && s->zero && s->width <= 16 && !s->minus && !s->plus &&
+		!s->space && !s->hash && s->precision < 0 && !s->star;
+
+	if (op->kind != KO_NUMBER || op->value->kind != KX_LOAD || k->swap ||
+		__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ || (!s->is_plain && !least))
+		return;
+	if (s->conv == 'x')
+		op->fast = KF_HEX;
+	else if (s->conv == 'u' || (s->conv != 'c' && op->value->size < size))
+		op->fast = KF_UNSIGNED;
+	else if (s->conv == 'd' || s->conv == 'i')
+		op->fast = KF_SIGNED;
+	if (s->conv != 'x' && s->conv != 'u' && s->conv != 'd' && s->conv != 'i')
+		op->fast = KF_NONE;
+	op->size = MIN(size, op->value->size);
+	op->from = op->value->offset;
+	op->least = (uint8_t)(least ? s->width : 1);
+}
+
+static uint32_t most_ops(const char *format)
+{
+	uint32_t n = 2;
+
+	for (; *format; format++)
+		n += *format == '%' ? 2 : 0;
+	return n;
+}
+
+struct kplan *kplan_make(struct kernel_text *k, struct tep_event *e, const struct kop *first)
 {
 	struct making m = {.k = k, .e = e};
 	struct tep_print_arg *arg = e->print_fmt.args;
@@ -504,19 +540,19 @@ struct kplan *kplan_make(struct kernel_text *k, struct tep_event *e)
 		return NULL;
 	plan = get(&m, sizeof(*plan));
 	if (plan)
-		plan->ops = get(&m, MAX_OPS * sizeof(*plan->ops));
+		plan->ops = get(&m, most_ops(p) * sizeof(*plan->ops));
 	if (!plan || !plan->ops)
 		return NULL;
+	if (first)
+		plan->ops[plan->nops++] = *first;
 	while (*p) {
-		if (plan->nops == MAX_OPS)
-			return NULL;
 		if (*p == '%' && p[1] != '%')
 			p = argument(&m, p, &arg, &plan->ops[plan->nops]);
 		else
 			p = literal(&m, p, &plan->ops[plan->nops]);
 		if (!p)
 			return NULL;
-		plan->nops++;
+		make_fast(k, &plan->ops[plan->nops++]);
 	}
 	plan->need = m.need;
 	return plan;

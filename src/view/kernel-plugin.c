@@ -1,8 +1,9 @@
-/* Plans of what libtraceevent's plugin for the scheduler prints: the events that traces have most of. */
+/* Plans of what libtraceevent's plugins for the scheduler and for allocations print: the events that traces
+ * have most of. */
 #include "view/kernel-text-impl.h"
 
 struct part {
-	const char *before; /* text in front */
+	char before[KPLAN_PAD]; /* text in front */
 	const char *field;
 	char conv; /* 's', 'd', 'S': a task's state */
 	int width, size; /* of the number: 2: as long long */
@@ -61,6 +62,27 @@ static bool add_part(struct making *m, struct kplan *plan, const struct part *pa
 	return s->value != NULL;
 }
 
+/* Who allocated or freed, in front of what the format says. */
+static struct kplan *call_site(struct kernel_text *k, struct tep_event *e)
+{
+	static const char *const names[] = {"kfree", "kmalloc", "kmalloc_node", "kmem_cache_alloc",
+		"kmem_cache_alloc_node", "kmem_cache_free"};
+	struct making m = {.k = k, .e = e};
+	struct kop op = {.kind = KO_CALL_SITE};
+	struct kplan *plan;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcmp(e->name, names[i]) != 0)
+			continue;
+		op.value = kplan_load(&m, tep_find_field(e, "call_site"));
+		plan = op.value ? kplan_make(k, e, &op) : NULL;
+		if (plan)
+			plan->need = MAX(plan->need, m.need);
+		return plan;
+	}
+	return NULL;
+}
+
 struct kplan *kplan_by_plugin(struct kernel_text *k, struct tep_event *e)
 {
 	static const struct part switches[] = {{"", "prev_comm", 's'}, {":", "prev_pid", 'd', 0, 2},
@@ -76,6 +98,8 @@ struct kplan *kplan_by_plugin(struct kernel_text *k, struct tep_event *e)
 	size_t n = is_switch ? ARRAY_SIZE(switches) : ARRAY_SIZE(wakes);
 	struct kplan *plan;
 
+	if (strcmp(e->system, "kmem") == 0)
+		return call_site(k, e);
 	if (strcmp(e->system, "sched") != 0 || (!is_switch && !is_wake))
 		return NULL;
 	if (is_wake && tep_find_any_field(e, "success"))

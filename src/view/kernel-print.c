@@ -1,6 +1,7 @@
 /* Runs plans: a record in, its text out. Made for millions of lines a second. */
 #include "view/kernel-text-impl.h"
 
+#include <endian.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -140,29 +141,45 @@ static uint64_t eval(struct kernel_text *k, const struct kexpr *x, const uint8_t
 	return 0;
 }
 
-static char *put_hex(char *p, uint64_t v)
+/* 8 digits of base 16 as text, the highest in the lowest byte: a nibble to a byte, then each to its letter. */
+static inline uint64_t hex_digits(uint32_t v)
 {
-	static const char digits[] = "0123456789abcdef";
-	int n = v ? (67 - __builtin_clzll(v)) / 4 : 1;
+	uint64_t x = v, letters;
 
-	for (int i = n - 1; i >= 0; i--, v >>= 4)
-		p[i] = digits[v & 15];
+	x = (x << 16 | x) & 0x0000ffff0000ffff;
+	x = (x << 8 | x) & 0x00ff00ff00ff00ff;
+	x = (x << 4 | x) & 0x0f0f0f0f0f0f0f0f;
+	letters = (x + 0x0606060606060606) >> 4 & 0x0101010101010101; /* 1 where it is above 9 */
+	return __builtin_bswap64(x + 0x3030303030303030 + letters * ('a' - '0' - 10));
+}
+
+static inline char *put_hex_part(char *p, uint64_t digits, int n)
+{
+	digits = htole64(digits >> 8 * (8 - n)); /* the last n of them */
+	memcpy(p, &digits, sizeof(digits));
 	return p + n;
 }
 
-/* "0x" and the like, then the number; at least `width` digits. */
+/* At least `least` digits, up to 16. Room: 16 bytes. */
+static inline char *put_hex(char *p, uint64_t v, int least)
+{
+	int n = (67 - __builtin_clzll(v | 1)) / 4;
+
+	n = MAX(n, least);
+	if (n > 8)
+		p = put_hex_part(p, hex_digits((uint32_t)(v >> 32)), n - 8);
+	return put_hex_part(p, hex_digits((uint32_t)v), MIN(n, 8));
+}
+
+/* "0x" and the like, then the number; at least `width` digits, of 16. */
 static void put_address(struct kernel_text *k, const char *prefix, uint64_t v, int width)
 {
 	size_t n = strlen(prefix);
-	int digits = v ? (67 - __builtin_clzll(v)) / 4 : 1;
 
 	if (k->end - k->p < 64)
 		return;
 	memcpy(k->p, prefix, n);
-	k->p += n;
-	for (; digits < width; width--)
-		*k->p++ = '0';
-	k->p = put_hex(k->p, v);
+	k->p = put_hex(k->p + n, v, MAX(width, 1));
 }
 
 /* The value as printf would get it for its size. */
@@ -239,7 +256,7 @@ static inline void number(
 	}
 	if (s->conv == 'x' && !s->minus && !s->plus && !s->space && !s->hash && !s->star &&
 		s->precision < 0 && (s->zero || !s->width)) {
-		char *end = put_hex(k->p, unsized(s->size, v));
+		char *end = put_hex(k->p, unsized(s->size, v), 1);
 		int n = (int)(end - k->p), pad = s->width - n;
 
 		if (pad > 0) {
@@ -431,7 +448,77 @@ static void pointer(struct kernel_text *k, const struct kspec *s, uint64_t v)
 		return;
 	*k->p++ = '0';
 	*k->p++ = 'x';
-	k->p = put_hex(k->p, v);
+	k->p = put_hex(k->p, v, 1);
+}
+
+/* "(kmem_cache_alloc+0x12) " as the plugin prints it; the offset has 32 bits. */
+static void call_site(struct kernel_text *k, uint64_t v)
+{
+	uint64_t begin;
+	const char *name = kernel_text_function(k, v, &begin);
+
+	if (!name)
+		return;
+	kline_put(k, "(", 1);
+	kline_safe(k, name, strlen(name));
+	put_address(k, "+0x", (uint32_t)(v - begin), 0);
+	kline_put(k, ") ", 2);
+}
+
+static void argument(struct kernel_text *k, uint64_t v)
+{
+	if (v >= 10)
+		put_address(k, "0x", v, 0);
+	else if (k->p < k->end)
+		*k->p++ = (char)('0' + v);
+}
+
+static inline uint64_t load_low(const uint8_t *p, unsigned size)
+{
+	uint64_t v8;
+	uint32_t v4;
+	uint16_t v2;
+
+	switch (size) {
+	case 8: memcpy(&v8, p, 8); return v8;
+	case 4: memcpy(&v4, p, 4); return v4;
+	case 2: memcpy(&v2, p, 2); return v2;
+	default: return *p;
+	}
+}
+
+#define FAST_ROOM 64 /* bytes that a fast step writes at most */
+
+/* The steps that most lines consist of; false: it is none. There is FAST_ROOM. */
+static inline bool run_fast(struct kernel_text *k, const struct kop *op, const uint8_t *record)
+{
+	uint64_t v;
+
+	if (op->kind == KO_TEXT && op->len <= KPLAN_PAD) {
+		memcpy(k->p, op->text, KPLAN_PAD);
+		k->p += op->len;
+		return true;
+	}
+	if (op->fast == KF_NONE)
+		return false;
+	v = load_low(record + op->from, op->size);
+	if (op->fast == KF_HEX) {
+		k->p = put_hex(k->p, v, op->least);
+		return true;
+	}
+	if (op->fast == KF_SIGNED) {
+		unsigned shift = 64 - 8 * op->size;
+		int64_t d = (int64_t)(v << shift) >> shift;
+
+		if (d < 0)
+			*k->p++ = '-';
+		v = d < 0 ? 0 - (uint64_t)d : (uint64_t)d;
+	}
+	if (v < 10)
+		*k->p++ = (char)('0' + v);
+	else
+		k->p = put_u64(k->p, v);
+	return true;
 }
 
 void kplan_run(struct kernel_text *k, const struct kplan *plan, const uint8_t *record, size_t n)
@@ -441,6 +528,8 @@ void kplan_run(struct kernel_text *k, const struct kplan *plan, const uint8_t *r
 	for (uint32_t i = 0; i < plan->nops; i++) {
 		const struct kop *op = &plan->ops[i];
 
+		if (k->end - k->p >= FAST_ROOM && run_fast(k, op, record))
+			continue;
 		switch ((enum kop_kind)op->kind) {
 		case KO_TEXT: kline_put(k, op->text, op->len); break;
 		case KO_NUMBER: number(k, &op->spec, eval(k, op->value, record), record); break;
@@ -451,6 +540,8 @@ void kplan_run(struct kernel_text *k, const struct kplan *plan, const uint8_t *r
 			break;
 		case KO_FUNCTION: function(k, eval(k, op->value, record), op->offset_too); break;
 		case KO_POINTER: pointer(k, &op->spec, eval(k, op->value, record)); break;
+		case KO_CALL_SITE: call_site(k, eval(k, op->value, record)); break;
+		case KO_ARGUMENT: argument(k, eval(k, op->value, record)); break;
 		}
 	}
 }

@@ -62,12 +62,10 @@ static int compare(const struct kernel_text *k, uint64_t addr, size_t i)
 }
 
 /* The symbol that holds an address; nsymbols: none. */
-static size_t find(struct kernel_text *k, uint64_t addr)
+static size_t search(struct kernel_text *k, uint64_t addr)
 {
 	size_t low = 0, high;
 
-	if (!k->has_symbols)
-		load(k);
 	for (high = k->nsymbols; low < high;) {
 		size_t middle = (low + high) / 2;
 		int c = compare(k, addr, middle);
@@ -80,6 +78,23 @@ static size_t find(struct kernel_text *k, uint64_t addr)
 			low = middle + 1;
 	}
 	return k->nsymbols;
+}
+
+/* The same; what was looked up before is remembered. */
+static size_t find(struct kernel_text *k, uint64_t addr)
+{
+	struct kfound *f;
+
+	if (!k->has_symbols) {
+		load(k);
+		k->found = calloc(KERNEL_FOUND, sizeof(*k->found));
+	}
+	if (!k->found)
+		return search(k, addr);
+	f = &k->found[(addr ^ addr >> 11) % KERNEL_FOUND];
+	if (f->addr != addr || !addr)
+		*f = (struct kfound){addr, search(k, addr)};
+	return f->symbol;
 }
 
 const char *kernel_text_function(struct kernel_text *k, uint64_t addr, uint64_t *ret_begin)

@@ -89,17 +89,32 @@ struct kstring {
 	const struct kstring *yes, *no;
 };
 
-enum kop_kind { KO_TEXT, KO_NUMBER, KO_STRING, KO_FUNCTION, KO_POINTER };
+enum kop_kind {
+	KO_TEXT,
+	KO_NUMBER,
+	KO_STRING,
+	KO_FUNCTION,
+	KO_POINTER,
+	KO_CALL_SITE, /* "(name+0x12) ", if the function is known */
+	KO_ARGUMENT, /* of a system call: below 10 in decimal, else 0x in base 16 */
+};
+
+enum kop_fast { KF_NONE, KF_HEX, KF_UNSIGNED, KF_SIGNED };
 
 struct kop {
 	uint8_t kind;
 	bool offset_too; /* FUNCTION: name+0x12 */
+	uint8_t fast; /* NUMBER: one of these, of `size` bytes `from` the record, `least` digits */
+	uint8_t size, least;
+	uint32_t from;
 	struct kspec spec;
-	const char *text; /* TEXT */
+	const char *text; /* TEXT; KPLAN_PAD bytes may be read behind its begin */
 	uint32_t len;
 	const struct kexpr *value;
 	const struct kstring *string;
 };
+
+#define KPLAN_PAD 32
 
 struct kplan {
 	struct kop *ops; /* arena */
@@ -125,6 +140,13 @@ struct ksymbol {
 	const char *name;
 };
 
+struct kfound { /* an address that was looked up */
+	uint64_t addr;
+	size_t symbol;
+};
+
+#define KERNEL_FOUND 2048u
+
 struct kernel_text {
 	struct kernel_text_options o;
 	struct arena arena;
@@ -143,6 +165,7 @@ struct kernel_text {
 	struct buf symbol_text; /* owned */
 	struct ksymbol *symbols; /* owned */
 	size_t nsymbols, symbols_cap;
+	struct kfound *found; /* owned: KERNEL_FOUND of them; NULL: none yet */
 };
 
 /* kernel-plan.c */
@@ -158,8 +181,10 @@ const struct kexpr *kplan_load(struct making *m, const struct tep_format_field *
 const struct kexpr *kplan_binary(
 	struct making *m, enum kexpr_op op, const struct kexpr *a, const struct kexpr *b);
 const struct kstring *kplan_string(struct making *m, const struct tep_print_arg *arg);
-struct kplan *kplan_make(struct kernel_text *k, struct tep_event *e); /* NULL: it cannot */
-/* kernel-plugin.c: "comm:pid [prio] state ==> ..." of the plugin for the scheduler. NULL: not this event. */
+/* first: a step in front of the format's, or NULL. NULL: it cannot. */
+struct kplan *kplan_make(struct kernel_text *k, struct tep_event *e, const struct kop *first);
+/* kernel-plugin.c: "comm:pid [prio] state ==> ..." of the plugin for the scheduler, "(function+0x12) ..." of
+ * that for allocations. NULL: not this event. */
 struct kplan *kplan_by_plugin(struct kernel_text *k, struct tep_event *e);
 
 /* Whether its format has arrays whose length the record says. */

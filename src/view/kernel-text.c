@@ -77,6 +77,7 @@ void kernel_text_free(struct kernel_text *k)
 	free(k->other);
 	free(k->copy);
 	free(k->symbols);
+	free(k->found);
 	buf_done(&k->symbol_text);
 	arena_done(&k->arena);
 	free(k);
@@ -97,7 +98,7 @@ static void choose(struct kernel_text *k, struct kernel_text_event *e)
 	}
 	if (k->o.no_plans)
 		return;
-	e->plan = e->tep->handler ? kplan_by_plugin(k, e->tep) : kplan_make(k, e->tep);
+	e->plan = e->tep->handler ? kplan_by_plugin(k, e->tep) : kplan_make(k, e->tep, NULL);
 	e->checks = CHECKS;
 }
 
