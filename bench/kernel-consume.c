@@ -76,7 +76,7 @@ static int set_up(struct consumer *c, long calls, struct error *e)
 	(void)snprintf(
 		path, sizeof(path), "per_cpu/cpu%d/trace_pipe_raw", bench_env("BENCH_CPU", 0));
 	c->fd = tracefs_open_file(c->instance, path, O_RDONLY | O_NONBLOCK);
-	c->page = malloc(c->layout.size);
+	c->page = malloc(c->layout.size + KCTF_SLACK);
 	if (c->fd < 0 || !c->page)
 		return error_set(e, -ENOENT, "cannot open %s", path);
 	return 0;

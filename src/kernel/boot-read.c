@@ -122,7 +122,7 @@ static int read_layout(struct reading *r)
 		text.data ? text.data : "", text.len, bytes, false, &r->layout, r->e);
 	if (err < 0)
 		return err;
-	r->page = malloc(r->layout.size);
+	r->page = malloc(r->layout.size + KCTF_SLACK);
 	return r->page ? 0 : error_set(r->e, -ENOMEM, "no memory for a page");
 }
 

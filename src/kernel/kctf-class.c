@@ -68,7 +68,7 @@ static int add_steps(struct kclass *c, enum kform form, const struct kfield *f)
 	case KFIELD_SCALAR:
 		op.code = KOP_COPY;
 		if (form == KFORM_NARROW && narrow < f->elem)
-			op.code = narrow == 2 ? KOP_LOW2 : KOP_LOW4;
+			op.n = narrow;
 		break;
 	case KFIELD_ARRAY:
 		op.code = KOP_COPY;
@@ -185,8 +185,14 @@ static int look_at_fields(struct kclass *c)
 		fit = VEC_ADD(c->fits, c->nfits, c->fits_cap);
 		if (!fit)
 			return -ENOMEM;
-		*fit = (struct kfit){(uint16_t)f->offset, (uint8_t)f->elem, to, f->is_signed};
+		*fit = (struct kfit){.from = (uint16_t)f->offset,
+			.is_int32 = f->elem == 4,
+			.bias = f->is_signed ? UINT64_C(1) << (to * 8 - 1) : 0,
+			.too_big = ~UINT64_C(0) << to * 8};
 	}
+	c->room = KCLASS_HEADER_MAX + (uint32_t)sizeof(struct ctf_kernel_context) + c->min_len +
+		KCTF_SLACK;
+	c->is_plain = c->ndynamic == 0;
 	return 0;
 }
 

@@ -5,9 +5,7 @@
 #include "kernel/kctf.h"
 
 enum kop_code {
-	KOP_COPY, /* n bytes from `from` */
-	KOP_LOW4, /* the low 4 bytes of `from` */
-	KOP_LOW2,
+	KOP_COPY, /* n bytes from `from`; of a narrow number the low ones: kernels here are little endian */
 	KOP_STRING, /* of a __data_loc at `from` */
 	KOP_LIST, /* elements of n bytes of a __data_loc */
 	KOP_REST, /* elements of n bytes from `from` to the end */
@@ -20,11 +18,13 @@ struct kop {
 	uint16_t n;
 };
 
-struct kfit { /* a field that must fit to be written narrow */
+struct kfit { /* a field that must fit to be written narrow: (it + bias) & too_big is 0 then */
 	uint16_t from;
-	uint8_t size, to; /* bytes: has, gets */
-	bool is_signed;
+	bool is_int32; /* 4 bytes, signed; else 8 bytes */
+	uint64_t bias, too_big;
 };
+
+#define KCLASS_HEADER_MAX 12
 
 enum kform { KFORM_WIDE = 0, KFORM_NARROW = 1, KFORMS };
 
@@ -34,7 +34,9 @@ struct kclass {
 	struct kfit *fits; /* owned; nfits 0: there is only the wide form */
 	size_t nfits, fits_cap;
 	uint32_t min_len; /* of a record */
+	uint32_t room; /* bytes that a record takes at most, besides its dynamic fields */
 	uint32_t ndynamic;
+	bool is_plain; /* all steps are copies, and nobody takes its records */
 	kctf_take_fn *take; /* NULL: records become what the form says */
 	void *take_arg;
 	struct kclass_form {
@@ -42,6 +44,7 @@ struct kclass {
 		size_t nops, ops_cap;
 		struct buf desc; /* owned */
 		int64_t id; /* in the trace; -1: did not occur yet */
+		bool is_usual; /* it has an id, which fits into short headers */
 	} form[KFORMS];
 };
 

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define IDS_SHORT 1024 /* ids below it fit into the short headers */
 #define FORM_DENSE 0u
 #define FORM_SPARSE 1u
 #define FORM_EXTENDED 2u
-#define HEADER_MAX 12
 #define BODY_FIRST (64u << 10)
 #define KERNEL_IDS 65536 /* common_type has 16 bits */
 #define IDS (KCTF_OWN_LAST + 1)
@@ -81,6 +81,7 @@ int kctf_add(struct kctf *k, struct kformat *f, struct error *e)
 	if (k->by_id[id]) {
 		c->take = k->by_id[id]->take;
 		c->take_arg = k->by_id[id]->take_arg;
+		c->is_plain &= !c->take;
 	}
 	kclass_free(k->by_id[id]);
 	k->by_id[id] = c;
@@ -142,20 +143,17 @@ static uint64_t load64(const uint8_t *p)
 }
 
 /* Does every field of the narrow form fit? */
-static bool fits(const struct kclass *c, const uint8_t *rec)
+static inline bool fits(const struct kclass *c, const uint8_t *rec)
 {
-	for (size_t i = 0; i < c->nfits; i++) {
-		const struct kfit *f = &c->fits[i];
-		uint64_t v = f->size == 8 ? load64(rec + f->from)
-			: f->is_signed	  ? (uint64_t)(int64_t)(int32_t)load32(rec + f->from)
-					  : load32(rec + f->from);
-		unsigned bits = f->to * 8u;
+	uint64_t bad = 0;
 
-		if (f->is_signed ? (int64_t)(v << (64 - bits)) >> (64 - bits) != (int64_t)v
-				 : v >> bits != 0)
-			return false;
+	for (const struct kfit *f = c->fits, *end = f + c->nfits; f < end; f++) {
+		uint64_t v = f->is_int32 ? (uint64_t)(int64_t)(int32_t)load32(rec + f->from)
+					 : load64(rec + f->from);
+
+		bad |= (v + f->bias) & f->too_big;
 	}
-	return true;
+	return bad == 0;
 }
 
 static int64_t id_of(struct kctf *k, struct kclass *c, enum kform form)
@@ -168,20 +166,21 @@ static int64_t id_of(struct kctf *k, struct kclass *c, enum kform form)
 	if (ctf_trace_add_event(k->trace, k->stream, f->desc.data, f->desc.len, &added, NULL) < 0)
 		return -1;
 	f->id = added.id;
+	f->is_usual = f->id < IDS_SHORT;
 	return f->id;
 }
 
-static uint8_t *put_header(uint8_t *to, uint64_t id, uint64_t ts, uint64_t before)
+static inline uint8_t *put_header(uint8_t *to, uint64_t id, uint64_t ts, uint64_t before)
 {
 	uint64_t delta = ts - before; /* huge if time went back */
 
-	if (id < 1024 && delta < 1u << 20) {
+	if (id < IDS_SHORT && delta < 1u << 20) {
 		uint32_t w = FORM_DENSE | (uint32_t)id << 2 | (uint32_t)ts << 12;
 
 		memcpy(to, &w, sizeof(w));
 		return to + sizeof(w);
 	}
-	if (id < 1024 && delta < 1ull << 52) {
+	if (id < IDS_SHORT && delta < 1ull << 52) {
 		uint64_t w = FORM_SPARSE | id << 2 | ts << 12;
 
 		memcpy(to, &w, sizeof(w));
@@ -191,7 +190,7 @@ static uint8_t *put_header(uint8_t *to, uint64_t id, uint64_t ts, uint64_t befor
 
 	memcpy(to, &w, sizeof(w));
 	memcpy(to + sizeof(w), &ts, sizeof(ts));
-	return to + HEADER_MAX;
+	return to + KCLASS_HEADER_MAX;
 }
 
 /* Where a dynamic field's bytes are: *n of them, none if the record does not hold them. */
@@ -230,7 +229,7 @@ static uint8_t *put_list(uint8_t *to, const uint8_t *s, uint32_t n, uint32_t ele
 	return to + sizeof(count) + (size_t)count * elem;
 }
 
-static uint8_t *put_fields(
+static inline uint8_t *put_fields(
 	uint8_t *to, const struct kclass_form *f, const uint8_t *rec, uint32_t len)
 {
 	const struct kop *end = f->ops + f->nops;
@@ -240,14 +239,6 @@ static uint8_t *put_fields(
 	for (const struct kop *op = f->ops; op < end; op++) {
 		switch (op->code) {
 		case KOP_COPY: to = kctf_copy(to, rec + op->from, op->n); break;
-		case KOP_LOW4:
-			memcpy(to, rec + op->from, 4);
-			to += 4;
-			break;
-		case KOP_LOW2:
-			memcpy(to, rec + op->from, 2);
-			to += 2;
-			break;
 		case KOP_STRING:
 			s = locate(rec, len, op, &n);
 			to = put_string(to, s, n);
@@ -262,16 +253,11 @@ static uint8_t *put_fields(
 	return to;
 }
 
-/* Room for any form of the record. */
-static bool reserve(struct kctf_stream *s, const struct kclass *c, uint32_t len)
+static bool grow(struct kctf_stream *s, size_t need)
 {
-	size_t need = s->len + HEADER_MAX + sizeof(struct ctf_kernel_context) + c->min_len + 8 +
-		c->ndynamic * ((size_t)len + 8);
 	size_t cap = s->cap ? s->cap : BODY_FIRST;
 	uint8_t *p;
 
-	if (need <= s->cap)
-		return true;
 	while (cap < need)
 		cap *= 2;
 	p = realloc(s->body, cap);
@@ -280,6 +266,14 @@ static bool reserve(struct kctf_stream *s, const struct kclass *c, uint32_t len)
 	s->body = p;
 	s->cap = cap;
 	return true;
+}
+
+/* Room for any form of the record. */
+static inline bool reserve(struct kctf_stream *s, const struct kclass *c, uint32_t len)
+{
+	size_t need = s->len + c->room + c->ndynamic * ((size_t)len + 8);
+
+	return __builtin_expect(need <= s->cap, 1) || grow(s, need);
 }
 
 /* The common fields, where they are in every kernel: type u16, flags u8, preempt count u8, pid i32. */
@@ -293,7 +287,9 @@ static int add_record(
 	enum kform form;
 
 	form = c->nfits && fits(c, ev->data) ? KFORM_NARROW : KFORM_WIDE;
-	id = c->form[form].id >= 0 ? c->form[form].id : id_of(k, c, form);
+	id = c->form[form].id;
+	if (__builtin_expect(id < 0, 0))
+		id = id_of(k, c, form);
 	if (id < 0 || !reserve(s, c, ev->len))
 		return -ENOMEM;
 	if (!s->len) {
@@ -312,7 +308,65 @@ static int add_record(
 	return 0;
 }
 
-static int add_event(struct kctf *k, struct kctf_stream *s, const struct kpage_event *ev)
+static inline uint8_t *put_copies(uint8_t *to, const struct kclass_form *f, const uint8_t *rec)
+{
+	for (const struct kop *op = f->ops, *end = op + f->nops; op < end; op++) {
+		const uint8_t *from = rec + op->from;
+		uint8_t *p = to;
+
+		to += op->n;
+		for (; p < to; p += 16, from += 16) /* both have KCTF_SLACK behind */
+			memcpy(p, from, 16);
+	}
+	return to;
+}
+
+/* Takes the page's records up to one that is not of the usual kind: short, of fields of fixed size, in a form
+ * that occurred before. Does what kpage_next() and add_record() do, all in registers. */
+static void add_run(struct kctf *k, struct kctf_stream *s, struct kpage *page)
+{
+	const uint8_t *p = page->p;
+	uint8_t *to = s->body + s->len, *limit = s->body + s->cap;
+	uint64_t page_ts = page->ts, last_ts = s->last_ts;
+
+	if (page->layout->swap || !s->len)
+		return;
+	while (page->end - p >= 4) {
+		uint32_t head = load32(p), len = (head & 31) * 4;
+		const uint8_t *rec = p + 4;
+		const struct kclass_form *f;
+		const struct kclass *c;
+		uint64_t ts = page_ts + (head >> 5), word;
+
+		if (len - COMMON_BYTES > 28 * 4 - COMMON_BYTES || page->end - rec < len)
+			break;
+		c = k->by_id[rec[0] | (uint32_t)rec[1] << 8];
+		if (!c || !c->is_plain || len < c->min_len || (size_t)(limit - to) < c->room)
+			break;
+		f = &c->form[c->nfits && fits(c, rec)];
+		if (!f->is_usual || (ts - last_ts) >> 52)
+			break;
+		word = (uint64_t)f->id << 2 | ts << 12 |
+			(ts - last_ts < 1u << 20 ? FORM_DENSE : FORM_SPARSE);
+		memcpy(to, &word, sizeof(word));
+		to += ts - last_ts < 1u << 20 ? 4 : 8;
+		memcpy(to, rec + 4, 4);
+		memcpy(to + 4, rec + 2, 2);
+		to = put_copies(to + sizeof(struct ctf_kernel_context), f, rec);
+		page_ts = last_ts = ts;
+		p = rec + len;
+		s->events++;
+	}
+	if (p == page->p)
+		return;
+	page->p = p;
+	page->ts = page_ts;
+	s->len = (size_t)(to - s->body);
+	s->last_ts = last_ts;
+	s->end_ts = MAX(last_ts, s->end_ts);
+}
+
+static inline int add_event(struct kctf *k, struct kctf_stream *s, const struct kpage_event *ev)
 {
 	struct kclass *c;
 
@@ -328,6 +382,7 @@ void kctf_take(struct kctf *k, uint32_t id, kctf_take_fn *fn, void *arg)
 {
 	k->by_id[id]->take = fn;
 	k->by_id[id]->take_arg = arg;
+	k->by_id[id]->is_plain = false;
 }
 
 int kctf_emit(struct kctf *k, struct kctf_stream *s, uint32_t id, const struct kpage_event *ev)
@@ -355,8 +410,12 @@ int kctf_page(struct kctf *k, struct kctf_stream *s, struct kpage *page)
 		s->unknown_gaps++;
 	else
 		s->lost[CAIRN_LOST_OVERWRITTEN] += page->lost;
-	while ((got = kpage_next(page, &ev)) > 0 && err == 0)
-		err = add_event(k, s, &ev);
+	do {
+		add_run(k, s, page);
+		got = kpage_next(page, &ev);
+		if (got > 0)
+			err = add_event(k, s, &ev);
+	} while (got > 0 && err == 0);
 	if (got < 0)
 		s->lost[CAIRN_LOST_CORRUPT]++;
 	return err;

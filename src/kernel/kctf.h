@@ -25,26 +25,29 @@
 
 struct kctf; /* what is known of the events, and their trace */
 
-/* memcpy() of a few bytes, without a call. Gives the end of the copy. */
+/* memcpy() of a few bytes, without a call: the last part overlaps the one before. Gives the end of the copy. */
 static inline uint8_t *kctf_copy(uint8_t *to, const uint8_t *from, size_t n)
 {
-	for (; n >= 16; n -= 16, to += 16, from += 16)
-		memcpy(to, from, 16);
-	if (n & 8) {
+	if (n >= 16) {
+		size_t i = 0;
+
+		do {
+			memcpy(to + i, from + i, 16);
+			i += 16;
+		} while (n - i >= 16);
+		memcpy(to + n - 16, from + n - 16, 16);
+	} else if (n >= 8) {
 		memcpy(to, from, 8);
-		to += 8, from += 8;
-	}
-	if (n & 4) {
+		memcpy(to + n - 8, from + n - 8, 8);
+	} else if (n >= 4) {
 		memcpy(to, from, 4);
-		to += 4, from += 4;
+		memcpy(to + n - 4, from + n - 4, 4);
+	} else if (n) {
+		to[0] = from[0];
+		to[n / 2] = from[n / 2];
+		to[n - 1] = from[n - 1];
 	}
-	if (n & 2) {
-		memcpy(to, from, 2);
-		to += 2, from += 2;
-	}
-	if (n & 1)
-		*to++ = *from;
-	return to;
+	return to + n;
 }
 
 /* facts and clock: copied. */
@@ -80,7 +83,9 @@ struct kctf_stream { /* one CPU's; zeroed at first but for cpu and instance */
 void kctf_stream_done(struct kctf_stream *s);
 /* True if the page tells of losses before it: what s has is to be framed first. */
 bool kctf_page_cuts(const struct kctf_stream *s, const struct kpage *page);
-/* Adds the events of a page (kpage_begin() was called). 0, -ENOMEM. What makes no sense is counted. */
+/* Adds the events of a page (kpage_begin() was called). Behind the page KCTF_SLACK bytes may be read. 0, -ENOMEM.
+ * What makes no sense is counted. */
+#define KCTF_SLACK 16
 int kctf_page(struct kctf *k, struct kctf_stream *s, struct kpage *page);
 /* Records of this id are given to fn, which says by kctf_emit() what stands in their place. The id is
  * known (kctf_add()). fn: 0 or -ENOMEM. */

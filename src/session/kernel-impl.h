@@ -58,7 +58,7 @@ struct krec {
 	uint64_t buffer_bytes; /* of each CPU, now */
 	struct tracefs *top, *instance; /* owned; instance NULL: not recording */
 	struct kpage_layout layout;
-	uint8_t *page; /* owned: layout.size */
+	uint8_t *page; /* owned: layout.size, and KCTF_SLACK */
 	struct krec_cpu *cpus; /* owned */
 	uint32_t ncpus;
 	struct kctf *ctf; /* owned; made at the first start */

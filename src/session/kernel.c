@@ -174,7 +174,7 @@ static int read_layout(struct krec *k, struct error *err)
 	if (r < 0)
 		return r;
 	free(k->page);
-	k->page = malloc(k->layout.size);
+	k->page = malloc(k->layout.size + KCTF_SLACK);
 	return k->page ? 0 : error_set(err, -ENOMEM, "no memory for a page");
 }
 

@@ -88,6 +88,14 @@ void kline_safe(struct kernel_text *k, const char *s, size_t n)
 		escape(k, s, n);
 		return;
 	}
+	for (; n - i >= 8; i += 8) { /* bytes below 0x20 and above 0x7e leave a high bit */
+		uint64_t v;
+
+		memcpy(&v, s + i, sizeof(v));
+		if (((v - 0x2020202020202020) | v | (v + 0x0101010101010101)) & 0x8080808080808080)
+			break;
+		memcpy(p + i, &v, sizeof(v));
+	}
 	for (; i < n && s[i] >= 0x20 && s[i] < 0x7f; i++)
 		p[i] = s[i];
 	k->p = p + i;
@@ -302,6 +310,10 @@ static void put_string(struct running *r, const char *s, size_t n)
 	const struct kspec *spec = r->spec;
 	int width = spec->width, precision = spec->precision, pad;
 
+	if (spec->is_plain && !r->last) {
+		kline_safe(r->k, s, n);
+		return;
+	}
 	if (spec->star) {
 		int star = (int)eval(r->k, spec->star, r->record);
 
@@ -489,47 +501,48 @@ static inline uint64_t load_low(const uint8_t *p, unsigned size)
 
 #define FAST_ROOM 64 /* bytes that a fast step writes at most */
 
-/* The steps that most lines consist of; false: it is none. There is FAST_ROOM. */
-static inline bool run_fast(struct kernel_text *k, const struct kop *op, const uint8_t *record)
+/* The steps that most lines consist of: where the line goes on, or NULL. There is FAST_ROOM at p. */
+static inline char *run_fast(char *p, const struct kop *op, const uint8_t *record)
 {
 	uint64_t v;
 
 	if (op->kind == KO_TEXT && op->len <= KPLAN_PAD) {
-		memcpy(k->p, op->text, KPLAN_PAD);
-		k->p += op->len;
-		return true;
+		memcpy(p, op->text, KPLAN_PAD);
+		return p + op->len;
 	}
 	if (op->fast == KF_NONE)
-		return false;
+		return NULL;
 	v = load_low(record + op->from, op->size);
-	if (op->fast == KF_HEX) {
-		k->p = put_hex(k->p, v, op->least);
-		return true;
-	}
+	if (op->fast == KF_HEX)
+		return put_hex(p, v, op->least);
 	if (op->fast == KF_SIGNED) {
 		unsigned shift = 64 - 8 * op->size;
 		int64_t d = (int64_t)(v << shift) >> shift;
 
 		if (d < 0)
-			*k->p++ = '-';
+			*p++ = '-';
 		v = d < 0 ? 0 - (uint64_t)d : (uint64_t)d;
 	}
-	if (v < 10)
-		*k->p++ = (char)('0' + v);
-	else
-		k->p = put_u64(k->p, v);
-	return true;
+	if (v >= 10)
+		return put_u64(p, v);
+	*p = (char)('0' + v);
+	return p + 1;
 }
 
 void kplan_run(struct kernel_text *k, const struct kplan *plan, const uint8_t *record, size_t n)
 {
 	struct running r = {.k = k, .record = record, .n = n};
+	char *p = k->p, *fast_end = k->end - FAST_ROOM;
 
 	for (uint32_t i = 0; i < plan->nops; i++) {
 		const struct kop *op = &plan->ops[i];
+		char *next = p <= fast_end ? run_fast(p, op, record) : NULL;
 
-		if (k->end - k->p >= FAST_ROOM && run_fast(k, op, record))
+		if (next) {
+			p = next;
 			continue;
+		}
+		k->p = p;
 		switch ((enum kop_kind)op->kind) {
 		case KO_TEXT: kline_put(k, op->text, op->len); break;
 		case KO_NUMBER: number(k, &op->spec, eval(k, op->value, record), record); break;
@@ -543,5 +556,7 @@ void kplan_run(struct kernel_text *k, const struct kplan *plan, const uint8_t *r
 		case KO_CALL_SITE: call_site(k, eval(k, op->value, record)); break;
 		case KO_ARGUMENT: argument(k, eval(k, op->value, record)); break;
 		}
+		p = k->p;
 	}
+	k->p = p;
 }

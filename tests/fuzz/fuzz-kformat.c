@@ -11,7 +11,7 @@ static void take_record(struct kctf *k, uint32_t id, const uint8_t *data, size_t
 {
 	struct kpage_layout l = {.long_size = 8, .commit_at = 8, .data_at = 16, .size = 4096};
 	struct kctf_stream s = {0};
-	uint8_t *page = calloc(1, 4096);
+	uint8_t *page = calloc(1, 4096 + KCTF_SLACK);
 	uint32_t head = 0, n = len + 4;
 	uint64_t commit = 8 + len;
 	struct kpage p;

@@ -68,13 +68,15 @@ static void flush(struct made *m, uint32_t cpu)
 
 static void take(struct made *m, uint32_t cpu, const struct kpage_layout *l, const void *bytes)
 {
+	static uint8_t copy[PAGE + KCTF_SLACK];
 	struct kpage p;
 	struct kpage_event ev;
 
 	CHECK_INT(kpage_begin(&p, l, bytes, PAGE), 0);
 	while (kpage_next(&p, &ev) == 1 && m->n[cpu] < EVENTS_MAX)
 		m->raw[cpu][m->n[cpu]++] = (struct raw){ev.data, ev.len, ev.ts};
-	CHECK_INT(kpage_begin(&p, l, bytes, PAGE), 0);
+	memcpy(copy, bytes, PAGE);
+	CHECK_INT(kpage_begin(&p, l, copy, PAGE), 0);
 	if (kctf_page_cuts(&m->cpu[cpu], &p))
 		flush(m, cpu);
 	CHECK_INT(kctf_page(m->k, &m->cpu[cpu], &p), 0);
