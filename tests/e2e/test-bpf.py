@@ -122,11 +122,21 @@ def a_switch_is_what_tracefs_says(t):
     theirs = [e for e in got if e["event"] == "sched_switch"]
     ours = [e for e in got if e["event"] == "seen"]
     names = ("prev_comm", "prev_pid", "prev_prio", "next_comm", "next_pid", "next_prio")
-    for cpu in {e["cpu"] for e in theirs}:
+    for cpu in {e["cpu"] for e in ours}:
         a, b = [[tuple(e["fields"][n] for n in names) for e in some if e["cpu"] == cpu]
                 for some in (theirs, ours)]
-        # ours are on before theirs, and off before theirs
-        assert any(b[k:] == a[:len(b) - k] for k in range(min(len(b), 20))), difference(a, b)
+        # who was switched to is who is switched from next: nothing is missing
+        for x, y in zip(b, b[1:]):
+            assert x[4] == y[1], (x, y)
+        # tracefs has the same ones in the same order, to the time when ours are off. 6.18 loses some that
+        # the idle task does (without Cairn, too)
+        left = iter(b)
+        found = [x for x in a if any(x == y for y in left)]
+        assert found == a[:len(found)], difference(a, b)
+        late = [e for e in theirs if e["cpu"] == cpu][len(found):]
+        assert all(e["time_ns"] > ours[-1]["time_ns"] - 100000 for e in late), difference(a, b)
+        matched = len(found)
+        assert matched >= sum(x[1] != 0 for x in b) * 9 // 10 - 20, difference(a, b)
     assert len(ours) >= 10, len(ours)
     t.check_babeltrace()
 
