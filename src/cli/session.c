@@ -215,9 +215,11 @@ static int run_create(const struct command *c, int argc, char **argv)
 	struct cairn_report report = {0};
 	struct cairn_session_config cfg = {.size = sizeof(cfg), .output_fd = -1};
 	struct cairn_kernel_config kernel;
+	bool own;
 
 	if (got != CALL_GO)
 		return got;
+	own = k.what.events.len > 0;
 	/* Saying nothing means all events only with --start; else they come by `enable`. */
 	nrules = recording_rules(&k.what, k.start);
 	if (nrules < 0 || recording_kernel_config(&k.kernel, &kernel) < 0 ||
@@ -240,7 +242,7 @@ static int run_create(const struct command *c, int argc, char **argv)
 	got = cairn_session_create(k.ctl, &cfg, &k.err);
 	if (got < 0)
 		return fail_by(c, got, &k.err);
-	if (cfg.npids)
+	if (cfg.npids && (!cfg.kernel || own)) /* the kernel reaches all */
 		reach_wait(c, k.ctl, cfg.pids, cfg.npids);
 	if (!k.start) {
 		if (k.what.json)

@@ -443,6 +443,14 @@ void kctf_packet(
 	ctf_frame(k->trace, &p, ret);
 }
 
+int64_t kctf_state_event(struct kctf *k, const void *desc, size_t len)
+{
+	struct ctf_added added;
+	int err = ctf_trace_add_event(k->trace, k->state, desc, len, &added, NULL);
+
+	return err < 0 ? err : (int64_t)added.id;
+}
+
 void kctf_state_packet(struct kctf *k, const struct ring_view *view, uint64_t instance,
 	uint64_t seq, struct ctf_frame *ret)
 {

@@ -65,7 +65,7 @@ void kctf_on_unknown(struct kctf *k, void (*fn)(void *arg, uint32_t id), void *a
 /* Ids of events of our own, which no kernel has, for kctf_add() and kctf_emit(). Their records begin
  * with the common fields, too. */
 #define KCTF_OWN_FIRST 65536u
-#define KCTF_OWN_LAST 65543u
+#define KCTF_OWN_LAST 65551u
 
 struct kctf_stream { /* one CPU's; zeroed at first but for cpu and instance */
 	uint32_t cpu;
@@ -97,6 +97,8 @@ int kctf_emit(struct kctf *k, struct kctf_stream *s, uint32_t id, const struct k
 void kctf_packet(
 	struct kctf *k, const struct kctf_stream *s, struct ring_view *view, struct ctf_frame *ret);
 void kctf_packet_done(struct kctf_stream *s);
+/* Describes an event of the state stream, or finds it: its id there, or -Exxx. */
+int64_t kctf_state_event(struct kctf *k, const void *desc, size_t len);
 /* A packet of the trace's state stream: records as of ctf_state_thread() and its like. */
 void kctf_state_packet(struct kctf *k, const struct ring_view *view, uint64_t instance,
 	uint64_t seq, struct ctf_frame *ret);

@@ -66,7 +66,8 @@ struct krec {
 	struct mappings *mappings; /* owned; NULL: no user stacks */
 	struct kstacks *kstacks; /* owned; likewise */
 	struct knames *names; /* owned; NULL: not started yet */
-	uint64_t start_ts; /* of the clock: before anything is recorded */
+	uint64_t start_ts; /* of the clock: before anything that is still to be read */
+	uint64_t cut_ts; /* when krec_cut() began to read all there was; 0: it could not */
 	uint32_t *symbol_ids; /* owned vector: events that print addresses as symbols */
 	size_t nsymbol_ids, csymbol_ids;
 	struct place
@@ -100,7 +101,7 @@ static inline size_t krec_pages(const struct krec *k)
 }
 /* Reading (kernel-read.c): to the end, which comes only when tracing is off; what is in all buffers now. */
 void krec_read_to_the_end(struct session *s, struct krec_cpu *c);
-void krec_read_now(struct session *s);
+bool krec_read_now(struct session *s); /* true: the kernel was faster, more of before waits */
 int krec_take_page(struct session *s, struct krec_cpu *c, struct kpage *page); /* 0, -ENOMEM */
 void krec_flush(struct session *s, struct krec_cpu *c, bool final);
 void krec_final_losses(struct session *s, struct krec_cpu *c);
@@ -150,6 +151,9 @@ void krec_names_write(struct session *s);
 void krec_names_again(struct krec *k); /* who is there is said once more, as of start_ts */
 void krec_names_close(struct krec *k); /* the file; what follows is in another */
 void krec_names_fresh(struct krec *k); /* likewise, and times may begin anew */
+/* Records for the same stream, at times not before krec_state_ts(). */
+uint64_t krec_state_ts(const struct krec *k);
+void krec_state_write(struct session *s, const struct buf *records, uint64_t begin, uint64_t end);
 bool krec_names_need(const struct krec *k, const char *system, const char *name);
 void krec_names_shown(struct krec *k); /* rules have changed: which of its events are hidden */
 void krec_names_free(struct krec *k);

@@ -211,13 +211,36 @@ static int compare(const void *a, const void *b)
 	return x->ts < y->ts ? -1 : x->ts > y->ts;
 }
 
+uint64_t krec_state_ts(const struct krec *k)
+{
+	return MAX(k->names->last_ts, k->start_ts);
+}
+
+void krec_state_write(struct session *s, const struct buf *records, uint64_t begin, uint64_t end)
+{
+	struct krec *k = s->kernel;
+	struct knames *n = k->names;
+	struct ring_view v = {.data = (const uint8_t *)records->data,
+		.len = records->len,
+		.begin_ts = begin,
+		.end_ts = end};
+	struct ctf_frame f;
+
+	if (!records->len || records->err || !krec_has_place(k))
+		return;
+	n->last_ts = MAX(n->last_ts, end);
+	krec_flush_metadata(s);
+	if (n->file.fd < 0 && k->place.dirfd >= 0)
+		n->file.fd = place_create(s, &k->place, "state");
+	kctf_state_packet(k->ctf, &v, n->file.instance, n->file.seq, &f);
+	(void)place_write_packet(&k->place, &n->file, &f); /* else there are fewer names */
+}
+
 void krec_names_write(struct session *s)
 {
 	struct krec *k = s->kernel;
 	struct knames *n = k->names;
 	AUTO(buf) struct buf records = {0};
-	struct ring_view v = {0};
-	struct ctf_frame f;
 	uint64_t begin;
 
 	if (!n || !krec_has_place(k))
@@ -236,17 +259,7 @@ void krec_names_write(struct session *s)
 		ctf_state_thread(&records, n->last_ts, &t);
 	}
 	n->n = 0;
-	if (records.err)
-		return;
-	v.data = (const uint8_t *)records.data;
-	v.len = records.len;
-	v.begin_ts = begin;
-	v.end_ts = n->last_ts;
-	krec_flush_metadata(s);
-	if (n->file.fd < 0 && k->place.dirfd >= 0)
-		n->file.fd = place_create(s, &k->place, "state");
-	kctf_state_packet(k->ctf, &v, n->file.instance, n->file.seq, &f);
-	(void)place_write_packet(&k->place, &n->file, &f); /* else there are fewer names */
+	krec_state_write(s, &records, begin, n->last_ts);
 }
 
 void krec_names_again(struct krec *k)

@@ -238,7 +238,9 @@ void krec_cut(struct session *s)
 
 	if (!k || !k->is_on || k->is_recorder)
 		return;
-	krec_read_now(s);
+	k->cut_ts = clock_cycles(s->host->clock);
+	if (krec_read_now(s))
+		k->cut_ts = 0;
 	for (uint32_t i = 0; i < k->ncpus; i++)
 		krec_flush(s, &k->cpus[i], false);
 	krec_bpf_flush(s);
@@ -249,14 +251,14 @@ void krec_cut(struct session *s)
 /* Not later than any event that is still to come. */
 static uint64_t before_all(const struct krec *k)
 {
-	uint64_t ts = UINT64_MAX;
+	uint64_t ts = k->cut_ts ? k->cut_ts : UINT64_MAX;
 	uint32_t n;
 	const struct krec_cpu *bpf = krec_bpf_cpus(k, &n);
 
-	for (uint32_t i = 0; i < k->ncpus; i++)
+	for (uint32_t i = 0; i < k->ncpus && !k->cut_ts; i++)
 		if (k->cpus[i].fd >= 0)
 			ts = MIN(ts, MAX(k->cpus[i].s.end_ts, k->start_ts));
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n && !k->cut_ts; i++)
 		ts = MIN(ts, MAX(bpf[i].s.end_ts, k->start_ts));
 	return ts == UINT64_MAX ? k->start_ts : ts;
 }

@@ -132,14 +132,16 @@ void krec_read_to_the_end(struct session *s, struct krec_cpu *c)
 		(void)read_some(s, c, UINT64_MAX);
 }
 
-void krec_read_now(struct session *s)
+bool krec_read_now(struct session *s)
 {
 	struct krec *k = s->kernel;
+	bool more = false;
 
 	for (uint32_t i = 0; i < k->ncpus; i++)
-		if (k->cpus[i].fd >= 0) /* what comes meanwhile is later */
-			(void)read_some(s, &k->cpus[i], krec_pages(k));
+		if (k->cpus[i].fd >= 0)
+			more |= read_some(s, &k->cpus[i], krec_pages(k));
 	krec_bpf_read(s);
+	return more;
 }
 
 /* The buffers that are half full, a part of each; true: there may be more such. */

@@ -431,7 +431,7 @@ int krec_disable(struct session *s, const char *pattern, struct error *err)
 	if (!k)
 		return error_set(err, -ENOENT, "session '%s' has no kernel events", s->name);
 	if (k->is_on && !k->is_recorder)
-		krec_read_now(s); /* what was until now is recorded yet */
+		(void)krec_read_now(s); /* what was until now is recorded yet */
 	if (krec_probes_take_back(k, pattern) > 0)
 		return 0;
 	r = krec_rules_take_back(s, pattern, err);

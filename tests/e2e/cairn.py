@@ -165,7 +165,7 @@ class Case:
             rings.setdefault(int(cpu.group(1)) if cpu else None, []).append(line)
         for event in ours:
             line = rings[event["cpu"] if event["cpu"] in rings else None].pop(0)
-            name = " %s:%s:" % (event["provider"], event["event"])
+            name = " %s:" % ":".join(filter(None, (event["provider"], event["event"])))
             assert name in line, "babeltrace2 says %r, we %r" % (line, event)
 
     def daemon(self, *options, env=None):

@@ -4,6 +4,7 @@ and nothing left behind."""
 import json
 import os
 import pwd
+import re
 import struct
 import subprocess
 
@@ -342,6 +343,58 @@ def symbols_and_stacks_in_a_stream(t):
     data = stream(t, "-k", "sched:sched_switch", "--stack", "kernel", command=["sh", "-c", "ls / | cat"])
     out, err = read_stream(t, data, "print", "--stacks")
     assert "schedule+0x" in out.replace("__schedule", "schedule"), (out[-2000:], err)
+
+
+def irqs():
+    """{number: who handles it}"""
+    found = {}
+    for line in open("/proc/interrupts"):
+        m = re.match(r" *(\d+):(?: +\d+)+ +(\S+)(?: +\S+ +(.*\S))?", line)
+        if m:
+            found[int(m.group(1))] = (m.group(2), m.group(3) or "")
+    return found
+
+
+@test
+def state_of_the_system(t):
+    need_tracefs(*EVENTS)
+    doer = Doer(t)
+    with open(t.path("held"), "w") as f:
+        holder = t.start(["cat"], stdin=subprocess.PIPE, stdout=f)
+    before = irqs()
+    t.daemon()
+    for names in ("kernel", "lttng"):
+        trace = t.path(names)
+        session(t, "create", names, "--names", names, "-k", EVENTS[0], "-p", "%d,%d" % (doer.pid, holder.pid), "-o",
+                trace, "--start")
+        doer.do(3)
+        t.cairn("session", "rotate", names)
+        doer.do(2)
+        t.cairn("session", "destroy", names)
+        rows = [json.loads(l) for l in t.cairn("print", "--json", trace + "/chunk-2").out.splitlines()]
+        state = {}
+        for r in rows:
+            state.setdefault(r["event"].replace("lttng_statedump_", ""), []).append(r["fields"])
+        files = state["open_file" if names == "kernel" else "file_descriptor"]
+        held = [f for f in files if f["pid"] == holder.pid and f["fd"] == 1]
+        assert len(held) == 1 and held[0]["filename"] == t.path("held") and held[0]["fmode"] == 2, files
+        assert held[0]["flags"] & 3 == os.O_WRONLY and not [f for f in files if f["pid"] not in (doer.pid, holder.pid)]
+        got = {i["irq"]: (i["name"], i["action"]) for i in state["interrupt"]}
+        assert before.items() <= got.items(), (before, got)
+        if os.path.exists("/proc/modules"):
+            modules = {l.split()[0]: int(l.split()[5], 16) for l in open("/proc/modules")}
+            told = {m["name"]: m["base"] for m in state.get("kernel_module" if names == "kernel" else "module", [])}
+            assert modules == told, (modules, told)
+        if names == "lttng":
+            assert list(state)[0] == "start" and "end" in state and "process_state" in state, list(state)
+            disks = {tuple(map(int, l.split()[:2])): l.split()[3] for l in open("/proc/partitions") if l.strip()[:1].isdigit()}
+            assert disks == {(d["dev"] >> 20, d["dev"] & 0xfffff): d["diskname"] for d in state.get("block_device", [])}
+        t.check_babeltrace(trace)
+    # of a command: what it gets, and not what `cairn` had open
+    t.record(["true"], "-k", EVENTS[0])
+    rows = [json.loads(l) for l in t.cairn("print", "--json", t.trace).out.splitlines()]
+    fds = [r["fields"]["fd"] for r in rows if r["event"] == "open_file"]
+    assert {0, 1, 2} <= set(fds) and len(fds) < 8, fds
 
 
 @test
