@@ -95,6 +95,9 @@ int bprogram_end(struct bcode *c, const struct bmaps *m); /* raw tracepoint sche
 /* Behind the time (u64) that each record in a ring begins with. */
 enum { BRECORD_HEAD = 8 };
 
+/* bpf.c: the program of a probe; -1: there is none. */
+int kbpf_program(const struct kbpf *k, uint16_t id);
+
 /* bpf-load.c */
 struct bload {
 	uint32_t type, attach_type; /* BPF_PROG_TYPE_, BPF_TRACE_ */

@@ -332,6 +332,15 @@ int kbpf_add(struct kbpf *k, struct dynevent_world *w, const struct dynevent *d,
 	return 0;
 }
 
+int kbpf_program(const struct kbpf *k, uint16_t id)
+{
+	for (size_t i = 0; i < k->nparts; i++) {
+		if (k->parts[i].probe.id == id)
+			return k->parts[i].prog;
+	}
+	return -1;
+}
+
 /* ---- on and off ---- */
 
 static int attach(struct kbpf *k, struct part *p, struct error *e)

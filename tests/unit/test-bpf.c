@@ -1,0 +1,497 @@
+/* Probes by BPF: instructions, the format's text against the kernel's own, and programs that the kernel runs
+ * (BPF_PROG_TEST_RUN), whose records are looked at byte by byte. What needs root or BPF is skipped without. */
+#include "kernel/bpf-impl.h"
+#include "kernel/dynevent-impl.h"
+#include "test.h"
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* ---- instructions ---- */
+
+static void check_insn(const struct bcode *c, size_t at, int code, int to, int from, int off, int v)
+{
+	const struct bpf_insn *i = &c->insns[at];
+
+	CHECK(at < c->len);
+	if (at >= c->len)
+		return;
+	CHECK_INT(i->code, code);
+	CHECK_INT(i->dst_reg, to);
+	CHECK_INT(i->src_reg, from);
+	CHECK_INT(i->off, off);
+	CHECK_INT(i->imm, v);
+}
+
+TEST(instructions)
+{
+	struct bcode c = {0};
+
+	bcode_mov(&c, 6, 1);
+	bcode_set(&c, 0, -5);
+	bcode_set64(&c, 2, 0xffffffff80000000u); /* fits: its sign is extended */
+	bcode_set64(&c, 3, 0x80000000u); /* does not */
+	bcode_map(&c, 1, 7);
+	bcode_load(&c, 2, 4, 6, -8);
+	bcode_store(&c, 8, 10, -16, 4);
+	bcode_store_value(&c, 1, 7, 3, 9);
+	bcode_math(&c, BPF_RSH, 4, 32);
+	bcode_count(&c, 0, 0, 1);
+	bcode_call(&c, BPF_FUNC_ktime_get_ns);
+	bcode_exit(&c, 1);
+	CHECK_INT(bcode_done(&c), 0);
+	CHECK_INT(c.len, 15);
+	check_insn(&c, 0, 0xbf, 6, 1, 0, 0);
+	check_insn(&c, 1, 0xb7, 0, 0, 0, -5);
+	check_insn(&c, 2, 0xb7, 2, 0, 0, INT32_MIN);
+	check_insn(&c, 3, 0x18, 3, 0, 0, INT32_MIN);
+	check_insn(&c, 4, 0, 0, 0, 0, 0);
+	check_insn(&c, 5, 0x18, 1, BPF_PSEUDO_MAP_FD, 0, 7);
+	check_insn(&c, 7, 0x69, 4, 6, -8, 0);
+	check_insn(&c, 8, 0x7b, 10, 4, -16, 0);
+	check_insn(&c, 9, 0x72, 7, 0, 3, 9);
+	check_insn(&c, 10, 0x77, 4, 0, 0, 32);
+	check_insn(&c, 11, 0xdb, 0, 1, 0, BPF_ADD);
+	check_insn(&c, 12, 0x85, 0, 0, 0, BPF_FUNC_ktime_get_ns);
+	check_insn(&c, 13, 0xb7, 0, 0, 0, 1);
+	check_insn(&c, 14, 0x95, 0, 0, 0, 0);
+	bcode_free(&c);
+}
+
+TEST(jumps_forward_and_back)
+{
+	struct bcode c = {0};
+	unsigned begin = bcode_label(&c), end = bcode_label(&c), unused = bcode_label(&c);
+
+	bcode_here(&c, begin);
+	bcode_jump_if(&c, BPF_JEQ, 1, 3, end);
+	bcode_jump_if_same(&c, 1, 2, end);
+	CHECK(bcode_leads_to(&c, end) && !bcode_leads_to(&c, begin));
+	bcode_jump(&c, begin);
+	bcode_here(&c, end);
+	bcode_exit(&c, 0);
+	(void)unused;
+	CHECK_INT(bcode_done(&c), 0);
+	check_insn(&c, 0, 0x15, 1, 0, 2, 3);
+	check_insn(&c, 1, 0x1d, 1, 2, 1, 0);
+	check_insn(&c, 2, 0x05, 0, 0, -3, 0);
+	bcode_free(&c);
+}
+
+TEST(jumps_that_cannot_be)
+{
+	struct bcode c = {0};
+	unsigned nowhere = bcode_label(&c), far = bcode_label(&c);
+
+	bcode_jump(&c, nowhere);
+	CHECK_INT(bcode_done(&c), -EINVAL);
+	bcode_set(&c, 0, 0); /* does nothing any more */
+	CHECK_INT(c.len, 1);
+	bcode_free(&c);
+	(void)bcode_label(&c);
+	far = bcode_label(&c);
+	bcode_jump(&c, far);
+	for (int i = 0; i < 40000; i++)
+		bcode_set(&c, 0, i);
+	bcode_here(&c, far);
+	CHECK_INT(bcode_done(&c), -E2BIG);
+	bcode_free(&c);
+	bcode_load(&c, 8, 1, 2, 40000);
+	CHECK_INT(bcode_done(&c), -E2BIG);
+	bcode_free(&c);
+}
+
+/* ---- formats ---- */
+
+static struct dynevent_world *world(void)
+{
+	struct dynevent_world *w = dynevent_world_new(NULL, karch_native());
+
+	CHECK(w != NULL);
+	return w;
+}
+
+static const char *const uprobe_texts[] = {
+	"p:EVENT PATH:OFFS",
+	"p:EVENT PATH:OFFS a=%di:u32 b=+0(%si):string c=+8(%sp):x64 d=$comm e=%ax:char f=+0(%si):u8[6] "
+	"g=%di:b3@1/8 h=+0(%sp):s16[3] i=+0(%si):string[2] j=\\5 k=\\\"abc\" l=$stack m=$stack2 n=@+100:u64",
+	"r:EVENT PATH:OFFS r=$retval:s32 s=$comm:string x=+0($retval):ustring y=$retval",
+	"p:EVENT PATH:OFFS a=%di:u8 b=%di:u16 c=%di:u64 d=%di:s8 e=%di:s64 f=%di:x8 g=%di:x16 h=%di:x32",
+	"p:EVENT PATH:OFFS a=+0(%di):x64[2] b=%di:b20@3/32 c=%di:b40@3/64 d=@0x1000:char e=+0(%di):char[4]",
+};
+
+static void replace(const char *text, const char *event, uint64_t offset, struct buf *out)
+{
+	const char *at = strstr(text, "EVENT"), *place = strstr(text, "PATH:OFFS");
+
+	buf_add(out, text, (size_t)(at - text));
+	buf_printf(out, "%s /proc/self/exe:0x%llx%s", event, (unsigned long long)offset, place + 9);
+}
+
+/* The first instruction of this program that is called from outside. */
+static uint64_t own_offset(void)
+{
+	AUTO(buf) struct buf b = {0};
+	uint64_t e_entry;
+
+	if (read_file("/proc/self/exe", 64u << 20, &b) < 0 || b.len < 64)
+		return 0;
+	memcpy(&e_entry, b.data + 24, 8);
+	return e_entry; /* of a position-independent program: text is mapped where it is in the file */
+}
+
+/* Without the line "ID: N". */
+static void without_id(struct buf *b)
+{
+	char *id = strstr(b->data, "ID: "), *end = id ? strchr(id, '\n') : NULL;
+
+	if (end)
+		memset(id, ' ', (size_t)(end - id));
+	if (end)
+		memmove(id, end, strlen(end) + 1);
+}
+
+static void compare_format(
+	struct tracefs *t, struct dynevent_world *w, const char *text, unsigned n)
+{
+	AUTO(buf) struct buf whole = {0};
+	AUTO(buf) struct buf ours = {0};
+	AUTO(buf) struct buf theirs = {0};
+	AUTO(dynevent) struct dynevent d = {0};
+	struct dynevent_fault fault;
+	struct bprobe p = {0};
+	struct error e = {0};
+	char name[64], group[64];
+
+	(void)snprintf(group, sizeof(group), "cairn_test_%d", getpid());
+	(void)snprintf(name, sizeof(name), "e%u", n);
+	replace(text, name, own_offset(), &whole);
+	CHECK_INT(dynevent_parse(w, DYNEVENT_UPROBE, group, whole.data, &d, &fault), 0);
+	if (!d.definition) {
+		printf("# %s: %s\n", whole.data, fault.error.message);
+		return;
+	}
+	CHECK_INT(dynevent_create(t, &d, &e), 0);
+	CHECK_INT(tracefs_format(t, group, name, &theirs, &e), 0);
+	CHECK_INT(bprobe_read(&p, w, &d, &e), 0);
+	CHECK_INT(bprobe_lay_out(&p, &d, &ours), 0);
+	CHECK_INT(dynevent_remove_group(t, group, &e), 1);
+	if (ours.data && theirs.data) {
+		without_id(&ours);
+		without_id(&theirs);
+		CHECK_STR(ours.data, theirs.data);
+	}
+	bprobe_done(&p);
+}
+
+TEST(formats_are_the_kernels)
+{
+	struct dynevent_world *w = world();
+	AUTO(tracefs) struct tracefs *t = NULL;
+
+	if (geteuid() != 0 || tracefs_open(NULL, &t, NULL) < 0 || !world_has(w, WORLD_UPROBES)) {
+		dynevent_world_free(w);
+		SKIP("needs root and a tracefs with uprobes");
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(uprobe_texts); i++)
+		compare_format(t, w, uprobe_texts[i], i);
+	dynevent_world_free(w);
+}
+
+/* ---- programs that run ---- */
+
+struct ran { /* one probe, made and to be run */
+	struct dynevent_world *w;
+	struct kbpf *k;
+	struct bprobe p; /* where its fields are */
+	unsigned given;
+	struct buf record; /* the last one */
+	uint64_t last_ns;
+};
+
+static bool have_bpf(void)
+{
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "cairn_test", 4, 8, 1, NULL);
+
+	if (fd >= 0)
+		(void)close(fd);
+	return fd >= 0 && access("/sys/kernel/btf/vmlinux", R_OK) == 0;
+}
+
+/* A tracepoint's program takes its arguments from whoever runs it. */
+static bool make(struct ran *r, const char *text, bool limited)
+{
+	struct kbpf_config c = {.ncpus = (uint32_t)sysconf(_SC_NPROCESSORS_CONF),
+		.ring_bytes = 65536,
+		.limited = limited};
+	AUTO(dynevent) struct dynevent d = {0};
+	AUTO(buf) struct buf format = {0};
+	struct dynevent_fault fault = {0};
+	struct error e = {0};
+	bool is_bpf, well;
+
+	memset(r, 0, sizeof(*r));
+	r->w = world();
+	well = kprobe_parse(
+		       r->w, DYNEVENT_TPROBE, KPROBE_WITH_BPF, "g", text, &d, &is_bpf, &fault) == 0;
+	if (!well)
+		e = fault.error;
+	well = well && is_bpf && kbpf_new(&c, &r->k, &e) == 0 &&
+		kbpf_add(r->k, r->w, &d, 60000, &format, &e) == 0 &&
+		bprobe_read(&r->p, r->w, &d, &e) == 0 && bprobe_lay_out(&r->p, &d, &format) == 0;
+	CHECK(well);
+	if (!well)
+		printf("# %s: %s\n", text, e.message);
+	return well;
+}
+
+static void unmake(struct ran *r)
+{
+	kbpf_free(r->k);
+	bprobe_done(&r->p);
+	dynevent_world_free(r->w);
+	buf_done(&r->record);
+}
+
+static int take(void *arg, const struct kbpf_record *rec)
+{
+	struct ran *r = arg;
+
+	buf_clear(&r->record);
+	buf_add(&r->record, rec->data, rec->len);
+	r->given++;
+	CHECK(rec->t_ns >= r->last_ns);
+	r->last_ns = rec->t_ns;
+	return 0;
+}
+
+static void run(struct ran *r, const void *a, const void *b)
+{
+	uint64_t args[12] = {(uintptr_t)a, (uintptr_t)b};
+	LIBBPF_OPTS(bpf_test_run_opts, o, .ctx_in = args, .ctx_size_in = sizeof(args));
+
+	CHECK_INT(bpf_prog_test_run_opts(kbpf_program(r->k, 60000), &o), 0);
+}
+
+static void collect(struct ran *r)
+{
+	for (uint32_t i = 0; i < (uint32_t)sysconf(_SC_NPROCESSORS_CONF); i++) {
+		r->last_ns = 0;
+		CHECK(kbpf_read(r->k, i, take, r) >= 0);
+	}
+}
+
+static uint64_t number(const struct ran *r, unsigned field)
+{
+	const struct bfetch *f = &r->p.fetches[field];
+	uint64_t v = 0;
+
+	if (r->record.len >= f->at + f->type->size)
+		memcpy(&v, r->record.data + f->at, f->type->size);
+	return v;
+}
+
+static const char *string(const struct ran *r, unsigned field, unsigned element)
+{
+	uint32_t where;
+
+	if (r->record.len < r->p.fixed)
+		return NULL;
+	memcpy(&where, r->record.data + r->p.fetches[field].at + 4 * element, 4);
+	if ((where & 0xffff) + (where >> 16) > r->record.len || !(where >> 16) ||
+		r->record.data[(where & 0xffff) + (where >> 16) - 1] != '\0')
+		return NULL;
+	return r->record.data + (where & 0xffff);
+}
+
+struct thing {
+	int64_t number;
+	const char *text;
+	int16_t some[4];
+	struct thing *next;
+	char own[8];
+	const char *list[2];
+};
+
+TEST(values)
+{
+	struct thing b = {.number = -7, .text = "second", .own = "inside"};
+	struct thing a = {.number = 0x1122334455667788,
+		.text = "first",
+		.some = {1, -2, 300, -400},
+		.next = &b,
+		.list = {"one", "two"}};
+	struct ran r;
+	uint16_t id;
+	int32_t tid;
+
+	if (geteuid() != 0 || !have_bpf())
+		SKIP("needs root, BPF and BTF");
+	if (make(&r,
+		    "t:x sched_switch n=+0($arg1):s64 low=+0($arg1):u16 text=+0(+8($arg1)):string "
+		    "some=+16($arg1):s16[4] next=+0(+24($arg1)):s32 own=+32(+24($arg1)):string raw=$arg1 "
+		    "bits=+0($arg1):b8@12/32 regbits=$arg2:b4@4/8 imm=\\-3:s16 said=\\\"abc\" who=$comm "
+		    "list=+40($arg1):string[2] letter=+0(+8($arg1)):char",
+		    false)) {
+		run(&r, &a, (void *)0xab);
+		collect(&r);
+		CHECK_INT(r.given, 1);
+		memcpy(&id, r.record.data, 2);
+		memcpy(&tid, r.record.data + 4, 4);
+		CHECK_INT(id, 60000);
+		CHECK_INT(tid, (int32_t)syscall(SYS_gettid));
+		CHECK_INT(number(&r, 0), 0x1122334455667788);
+		CHECK_INT(number(&r, 1), 0x7788);
+		CHECK_STR(string(&r, 2, 0), "first");
+		CHECK(memcmp(r.record.data + r.p.fetches[3].at, a.some, sizeof(a.some)) == 0);
+		CHECK_INT((int32_t)number(&r, 4), -7);
+		CHECK_STR(string(&r, 5, 0), "inside");
+		CHECK_INT(number(&r, 6), (uintptr_t)&a);
+		CHECK_INT(number(&r, 7), 0x67);
+		CHECK_INT(number(&r, 8), 0xa);
+		CHECK_INT((int16_t)number(&r, 9), -3);
+		CHECK_STR(string(&r, 10, 0), "abc");
+		CHECK(strncmp(string(&r, 11, 0), "test-bpf", 8) == 0);
+		CHECK_STR(string(&r, 12, 0), "one");
+		CHECK_STR(string(&r, 12, 1), "two");
+		CHECK_INT(number(&r, 13), 'f');
+	}
+	unmake(&r);
+}
+
+TEST(what_cannot_be_read)
+{
+	struct thing a = {.text = (const char *)1, .next = (struct thing *)8};
+	struct ran r;
+
+	if (geteuid() != 0 || !have_bpf())
+		SKIP("needs root, BPF and BTF");
+	if (make(&r,
+		    "t:x sched_switch text=+0(+8($arg1)):string n=+0(+24($arg1)):u64 all=+0(+24($arg1)):u32[3] "
+		    "bits=+0(+24($arg1)):b4@4/32 list=+0(+24($arg1)):string[2] deep=+0(+0(+0(+24($arg1)))):u8",
+		    false)) {
+		run(&r, &a, NULL);
+		run(&r, (void *)16, NULL);
+		collect(&r);
+		CHECK_INT(r.given, 2);
+		CHECK_STR(string(&r, 0, 0), "(fault)");
+		CHECK_INT(number(&r, 1), 0);
+		CHECK_INT(number(&r, 2), 0);
+		CHECK_INT(number(&r, 3), 0);
+		CHECK_STR(string(&r, 4, 0), "(fault)");
+		CHECK_STR(string(&r, 4, 1), "(fault)");
+		CHECK_INT(number(&r, 5), 0);
+	}
+	unmake(&r);
+}
+
+TEST(texts_of_all_lengths)
+{
+	static const unsigned lengths[] = {
+		0, 1, 62, 63, 64, 65, 510, 511, 512, 513, 4094, 4095, 4096, 9000};
+	static char text[10000];
+	struct thing a = {.text = text};
+	struct ran r;
+
+	if (geteuid() != 0 || !have_bpf())
+		SKIP("needs root, BPF and BTF");
+	if (make(&r, "t:x sched_switch c=$comm text=+0(+8($arg1)):string n=+0($arg1):u32", false)) {
+		for (unsigned i = 0; i < ARRAY_SIZE(lengths); i++) {
+			memset(text, 'a' + (int)i, sizeof(text));
+			text[lengths[i]] = '\0';
+			a.number = i;
+			run(&r, &a, NULL);
+			collect(&r);
+			CHECK_INT(r.given, i + 1);
+			CHECK_INT(number(&r, 2), i);
+			text[MIN(lengths[i], 4095)] = '\0'; /* as tracefs cuts them */
+			CHECK_STR(string(&r, 1, 0), text);
+		}
+	}
+	unmake(&r);
+}
+
+TEST(losses_are_exact)
+{
+	struct thing a = {0};
+	struct ran r;
+	uint64_t lost = 0;
+
+	if (geteuid() != 0 || !have_bpf())
+		SKIP("needs root, BPF and BTF");
+	if (make(&r, "t:x sched_switch n=+0($arg1):u64", false)) {
+		for (int round = 0; round < 3; round++) {
+			for (int i = 0; i < 5000; i++)
+				run(&r, &a, NULL);
+			collect(&r);
+		}
+		for (uint32_t i = 0; i < (uint32_t)sysconf(_SC_NPROCESSORS_CONF); i++)
+			lost += kbpf_lost(r.k, i);
+		CHECK(lost > 0);
+		CHECK_INT(r.given + lost, 15000);
+	}
+	unmake(&r);
+}
+
+TEST(limits)
+{
+	struct thing a = {0};
+	struct error e = {0};
+	struct ran r;
+
+	if (geteuid() != 0 || !have_bpf())
+		SKIP("needs root, BPF and BTF");
+	if (make(&r, "t:x sched_stat_runtime n=$arg2", true)) {
+		run(&r, &a, NULL);
+		collect(&r);
+		CHECK_INT(r.given, 0);
+		CHECK_INT(kbpf_limit(r.k, getpid(), &e), 0);
+		run(&r, &a, NULL);
+		collect(&r);
+		CHECK_INT(r.given, 1);
+	}
+	unmake(&r);
+}
+
+TEST(refusals)
+{
+	static const struct {
+		enum dynevent_kind kind;
+		const char *text, *why;
+	} bad[] = {
+		{DYNEVENT_KPROBE, "vfs_read+4", "entry and their return"},
+		{DYNEVENT_KPROBE, "p:x vfs_read a=%di", "no registers"},
+		{DYNEVENT_KPROBE, "p:x vfs_read a=$stack", "no stack"},
+		{DYNEVENT_TPROBE, "t:x sched_switch a=@no_such_thing_at_all", "no symbol"},
+		{DYNEVENT_EPROBE, "sched/sched_switch", "tracefs's alone"},
+	};
+	struct dynevent_world *w = world();
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		AUTO(dynevent) struct dynevent d = {0};
+		struct dynevent_fault fault = {0};
+		struct bprobe p = {0};
+		struct error e = {0};
+		bool is_bpf;
+		int err;
+
+		if (bad[i].kind == DYNEVENT_EPROBE && geteuid() != 0)
+			continue; /* it looks at the event first */
+		err = kprobe_parse(
+			w, bad[i].kind, KPROBE_WITH_BPF, "g", bad[i].text, &d, &is_bpf, &fault);
+
+		if (err == 0)
+			err = bprobe_read(&p, w, &d, &e);
+		else
+			e = fault.error;
+		CHECK(err < 0);
+		CHECK(strstr(e.message, bad[i].why) != NULL);
+		if (!strstr(e.message, bad[i].why))
+			printf("# %s: %s\n", bad[i].text, e.message);
+		bprobe_done(&p);
+	}
+	dynevent_world_free(w);
+}
+
+TEST_MAIN()
