@@ -142,6 +142,7 @@ static int open_tracer(struct running *x)
 {
 	struct ktrace *k = x->k;
 	struct tracer_setup setup = {.tracer = k->what->tracer,
+		.latency = (k->what->kind & KIND_LATENCY) != 0,
 		.clock = k->what->kind & KIND_LATENCY ? "local" : "mono",
 		.lists = k->lists,
 		.nlists = k->nlists,

@@ -15,6 +15,7 @@ struct tracer {
 	struct tracefs *instance; /* owned; NULL: in the top directory */
 	struct restore *restore; /* owned; NULL until a setting is changed */
 	bool functions; /* the tracer follows functions */
+	bool latency; /* it keeps the longest of something */
 	bool at_top; /* the top directory is ours for now */
 };
 
@@ -242,6 +243,7 @@ int tracer_open(
 		return error_set(e, -ENOMEM, "out of memory");
 	t->top = top;
 	t->functions = strncmp(s->tracer, "function", strlen("function")) == 0;
+	t->latency = s->latency;
 	err = choose_place(t, s->tracer, e);
 	if (err == 0 && !t->instance)
 		err = set_top(t, "tracing_on", "0", e);
@@ -327,9 +329,15 @@ int tracer_pids(struct tracer *t, const int32_t *pids, size_t n, struct error *e
 	return err;
 }
 
+/* Latency tracers measure from when they are set, with recording off: what was longest by then has left
+ * no entries, and would hide all that is shorter. */
 int tracer_on(struct tracer *t, bool on, struct error *e)
 {
-	return tracefs_on(tracer_dir(t), on, e);
+	int err = tracefs_on(tracer_dir(t), on, e);
+
+	if (err == 0 && on && t->latency)
+		err = set_own(t, "tracing_max_latency", "0", e);
+	return err;
 }
 
 bool tracer_is_on(struct tracer *t)

@@ -224,6 +224,7 @@ TEST(a_tracer_in_the_top_directory)
 				 options[] = {{"funcgraph-tail", "1"}, {"nosuch", "0"}};
 	const char *const events[] = {"sched:*"};
 	struct tracer_setup s = {.tracer = "mmiotrace",
+		.latency = true,
 		.clock = "mono",
 		.settings = settings,
 		.nsettings = 1,
@@ -232,8 +233,10 @@ TEST(a_tracer_in_the_top_directory)
 		.events = events,
 		.nevents = 1};
 
+	put("tracing_max_latency", "7\n");
 	CHECK_INT(tracer_open(t, &s, &tr, &e), 0);
 	CHECK(tr && tracer_at_top(tr) && tracer_dir(tr) == t);
+	put("tracing_max_latency", "123\n"); /* measured before it is on */
 	check_file("current_tracer", "mmiotrace");
 	check_file("trace_clock", "mono");
 	check_file("max_graph_depth", "2");
@@ -242,6 +245,7 @@ TEST(a_tracer_in_the_top_directory)
 	check_file("tracing_on", "0");
 	CHECK_INT(tracer_on(tr, true, &e), 0);
 	CHECK(tracer_is_on(tr));
+	check_file("tracing_max_latency", "0");
 	CHECK_INT(tracer_close(tr, &e), 0);
 	check_file("current_tracer", "nop\n");
 	check_file("trace_clock", "local");
