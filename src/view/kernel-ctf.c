@@ -80,11 +80,26 @@ static int index_texts(struct view_ctf_kernel *k)
 	return 0;
 }
 
+/* Of "6.18.44-amd64": major << 8 | minor; 0: the trace does not say. */
+static unsigned version_of(const struct cairn_trace *t)
+{
+	for (size_t i = 0; i < t->nfacts; i++) {
+		const char *release = t->facts[i].text;
+		unsigned major, minor;
+
+		if (strcmp(t->facts[i].name, "kernel_release") == 0 && release &&
+			sscanf(release, "%u.%u", &major, &minor) == 2 && major < 256 && minor < 256)
+			return major << 8 | minor;
+	}
+	return 0;
+}
+
 static int load_texts(struct view_ctf_kernel *k)
 {
 	struct kernel_text_options o = {.long_size = 8,
 		.ncpus = 1,
 		.like_kernel = true,
+		.kernel_version = version_of(k->trace),
 		.symbols = load_symbols,
 		.printk = load_printk,
 		.arg = k};

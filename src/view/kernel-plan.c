@@ -496,7 +496,7 @@ static const char *argument(
 
 /* A number as it stands in the record, in the usual ways to write one, needs no look at its
  * specification: how many of its bytes count, and what they become. */
-static void make_fast(const struct kernel_text *k, struct kop *op)
+void kplan_fast(const struct kernel_text *k, struct kop *op)
 {
 	static const uint8_t bytes[] = {1, 2, 4, 8, 8};
 	const struct kspec *s = &op->spec;
@@ -552,7 +552,7 @@ struct kplan *kplan_make(struct kernel_text *k, struct tep_event *e, const struc
 			p = literal(&m, p, &plan->ops[plan->nops]);
 		if (!p)
 			return NULL;
-		make_fast(k, &plan->ops[plan->nops++]);
+		kplan_fast(k, &plan->ops[plan->nops++]);
 	}
 	plan->need = m.need;
 	return plan;

@@ -208,8 +208,12 @@ static uint64_t unsized(int size, uint64_t v)
 static void number_printf(
 	struct kernel_text *k, const struct kspec *s, uint64_t v, const uint8_t *record)
 {
-	char fmt[48];
+	char fmt[48], *begin = k->p;
 	int star = s->star ? (int)eval(k, s->star, record) : 0, n = 0;
+	/* "%#x" of 0 has its 0x in the kernel: that of 1, and then the digit is put right */
+	bool zero = k->as_kernel && s->hash && s->conv == 'x' && unsized(s->size, v) == 0;
+
+	v = zero ? 1 : v;
 
 	/* a negative argument counts as if there were none */
 	fmt[n++] = '%';
@@ -243,6 +247,12 @@ static void number_printf(
 	else
 		kline_printf(k, fmt, (unsigned long long)unsized(s->size, v));
 #pragma GCC diagnostic pop
+	for (char *p = k->p; zero && p > begin; p--) {
+		if (p[-1] == '1') {
+			p[-1] = '0';
+			break;
+		}
+	}
 }
 
 static void character(struct kernel_text *k, uint64_t v)

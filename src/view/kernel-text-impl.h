@@ -187,6 +187,11 @@ struct kplan *kplan_make(struct kernel_text *k, struct tep_event *e, const struc
  * that for allocations. NULL: not this event. */
 struct kplan *kplan_by_plugin(struct kernel_text *k, struct tep_event *e);
 
+/* kernel-syscall.c: as the kernel's trace file has it. NULL: not this event. */
+struct kplan *kplan_syscall(struct kernel_text *k, struct tep_event *e);
+/* Notes in a step of a plan how it can be done at once, if it can. */
+void kplan_fast(const struct kernel_text *k, struct kop *op);
+
 /* Whether its format has arrays whose length the record says. */
 bool kplan_is_risky(const struct tep_event *e);
 

@@ -85,6 +85,32 @@ void kernel_text_free(struct kernel_text *k)
 
 /* ---- events ---- */
 
+/* libtraceevent 1.7 takes "a & (1 | 2)" for "(a & 1) | 2": brackets of numbers become their sum.
+ * text: NUL-terminated. */
+static void fold_numbers(const char *text, struct buf *ret)
+{
+	const char *done = text;
+
+	for (const char *p = text; (p = strchr(p, '(')); p++) {
+		const char *at = p + 1;
+		unsigned long long sum = 0;
+		int n = 0;
+
+		for (char *next; *at >= '0' && *at <= '9'; n++) {
+			sum |= strtoull(at, &next, 0);
+			at = next + strspn(next, "UL");
+			at += strncmp(at, " | ", 3) == 0 ? 3 : 0;
+		}
+		if (n < 2 || *at != ')')
+			continue;
+		buf_add(ret, done, (size_t)(p - done));
+		buf_printf(ret, "0x%llx", sum);
+		done = at + 1;
+		p = at;
+	}
+	buf_str(ret, done);
+}
+
 static void choose(struct kernel_text *k, struct kernel_text_event *e)
 {
 	const char *fmt = e->tep->print_fmt.format;
@@ -98,6 +124,8 @@ static void choose(struct kernel_text *k, struct kernel_text_event *e)
 	}
 	if (k->o.no_plans)
 		return;
+	if (k->o.like_kernel && (e->plan = kplan_syscall(k, e->tep)))
+		return; /* its format says something else: nothing to check it by */
 	e->plan = e->tep->handler ? kplan_by_plugin(k, e->tep) : kplan_make(k, e->tep, NULL);
 	e->checks = CHECKS;
 }
@@ -106,12 +134,23 @@ struct kernel_text_event *kernel_text_event(
 	struct kernel_text *k, const char *system, const char *format, size_t len)
 {
 	struct kernel_text_event *e = arena_alloc(&k->arena, sizeof(*e));
+	AUTO(buf) struct buf copy = {0}, folded = {0};
 	const char *id = len ? memmem(format, len, "\nID:", 4) : NULL;
 
 	if (!e)
 		return NULL;
 	e->next = k->events;
 	k->events = e;
+	if (k->o.like_kernel && id) {
+		buf_add(&copy, format, len);
+		if (copy.err == 0)
+			fold_numbers(copy.data, &folded);
+		if (copy.err || folded.err)
+			return NULL;
+		format = folded.data;
+		len = folded.len;
+		id = memmem(format, len, "\nID:", 4);
+	}
 	if (!id || tep_parse_event(k->tep, format, len, system) == TEP_ERRNO__MEM_ALLOC_FAILED)
 		return id ? NULL : e;
 	e->tep = tep_find_event(k->tep, atoi(id + 4));

@@ -26,8 +26,9 @@ struct kernel_text_options {
 	 * and function graphs as trace-cmd does. Else by the kernel's own print formats. */
 	bool like_report;
 	/* As the kernel's trace file prints, where libtraceevent differs: "%pS" with the function's
-	 * size, "%p" as 16 digits. */
+	 * size, "%p" as 16 digits, system calls by their arguments' names. */
 	bool like_kernel;
+	unsigned kernel_version; /* of the records: major << 8 | minor; 0: not known */
 	/* Give the text of kallsyms and of printk_formats, when first asked for; may be NULL. 0 or
 	 * -Exxx (then names are not known). */
 	int (*symbols)(void *arg, struct buf *ret);
