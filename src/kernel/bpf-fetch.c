@@ -284,6 +284,9 @@ static int read_tracepoint(struct reading *r)
 	(void)snprintf(
 		symbol, sizeof(symbol), "__probestub_%s", p->what); /* fits, or is not found */
 	find_address(r, symbol);
+	(void)snprintf(symbol, sizeof(symbol), "__traceiter_%s", p->what); /* likewise */
+	if (!p->address)
+		find_address(r, symbol); /* kernels without tprobes of their own */
 	find_tasks(p);
 	return 0;
 }

@@ -91,6 +91,8 @@ struct bmaps {
 int bprogram_probe(struct bcode *c, const struct bprobe *p, const struct bmaps *m, bool waits);
 int bprogram_fork(struct bcode *c, const struct bmaps *m); /* raw tracepoint sched_process_fork */
 int bprogram_end(struct bcode *c, const struct bmaps *m); /* raw tracepoint sched_process_free */
+/* Results in the 4 bytes at the kernel's address, or 0. */
+int bprogram_peek(struct bcode *c, uint64_t address);
 
 /* Behind the time (u64) that each record in a ring begins with. */
 enum { BRECORD_HEAD = 8 };

@@ -173,5 +173,10 @@ void bcode_jump_if_same(struct bcode *c, int reg, int other, unsigned label)
 void bcode_exit(struct bcode *c, int32_t result)
 {
 	bcode_set(c, BPF_REG_0, result);
+	bcode_return(c);
+}
+
+void bcode_return(struct bcode *c)
+{
 	add(c, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
 }

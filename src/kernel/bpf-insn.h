@@ -53,5 +53,6 @@ void bcode_jump(struct bcode *c, unsigned label);
 void bcode_jump_if(struct bcode *c, int op, int reg, int32_t value, unsigned label);
 void bcode_jump_if_same(struct bcode *c, int reg, int other, unsigned label); /* reg == other */
 void bcode_exit(struct bcode *c, int32_t result);
+void bcode_return(struct bcode *c); /* with register 0 as it is */
 
 #endif

@@ -522,6 +522,18 @@ int bprogram_probe(struct bcode *c, const struct bprobe *p, const struct bmaps *
 	return bcode_done(c);
 }
 
+int bprogram_peek(struct bcode *c, uint64_t address)
+{
+	bcode_store_value(c, 8, FRAME, AT_VALUE, 0);
+	to_frame(c, BPF_REG_1, AT_VALUE);
+	bcode_set(c, BPF_REG_2, 4);
+	bcode_set64(c, BPF_REG_3, address);
+	bcode_call(c, BPF_FUNC_probe_read_kernel);
+	bcode_load(c, 4, BPF_REG_0, FRAME, AT_VALUE);
+	bcode_return(c);
+	return bcode_done(c);
+}
+
 /* ---- the table of processes ---- */
 
 int bprogram_fork(struct bcode *c, const struct bmaps *m)

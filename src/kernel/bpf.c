@@ -173,6 +173,26 @@ static int member(const struct btf *types, const char *way, uint32_t *ret, struc
 	return 0;
 }
 
+/* tracefs's probes of functions lie behind the instruction that indirect calls must find at a
+ * function's begin (ENDBR), and its events say so. The kernel itself puts a NOP over those it does not need. */
+static uint64_t entry(uint64_t address)
+{
+	static const uint32_t marks[] = {0xfa1e0ff3, 0xd6401f0f, 0x001f0f66};
+	struct bload l = {.type = BPF_PROG_TYPE_RAW_TRACEPOINT, .name = "cairn_peek"};
+	LIBBPF_OPTS(bpf_test_run_opts, o);
+	struct bcode c = {0};
+	int fd = bprogram_peek(&c, address) ? -1 : bload(&l, &c, NULL);
+	bool there = fd >= 0 && bpf_prog_test_run_opts(fd, &o) == 0;
+
+	bcode_free(&c);
+	close_fd(&fd);
+	for (size_t i = 0; there && i < ARRAY_SIZE(marks); i++) {
+		if (o.retval == marks[i])
+			return address + 4;
+	}
+	return address;
+}
+
 static int load_follower(struct kbpf *k, const char *name,
 	int (*make)(struct bcode *c, const struct bmaps *m), int *ret, struct error *e)
 {
@@ -318,6 +338,8 @@ int kbpf_add(struct kbpf *k, struct dynevent_world *w, const struct dynevent *d,
 		err = error_set(e, -ENOMEM, "no memory for probes");
 	if (!err)
 		err = load_followers(k, w, e);
+	if (!err && part.probe.address && karch_native() == KARCH_X86_64)
+		part.probe.address = entry(part.probe.address);
 	if (!err)
 		err = load(k, &part, w, d, e);
 	slot = err ? NULL : VEC_ADD(k->parts, k->nparts, k->parts_cap);
@@ -351,8 +373,11 @@ static int attach(struct kbpf *k, struct part *p, struct error *e)
 	case BPLACE_FEXIT: p->link = bload_function(p->prog, e); break;
 	case BPLACE_UPROBE:
 	case BPLACE_URETPROBE:
-		p->link = k->config.no_multi ? bload_uprobe_perf(p->prog, &p->probe, e)
-					     : bload_uprobe_multi(p->prog, &p->probe, e);
+		if (!k->config.no_multi)
+			p->link = bload_uprobe_multi(p->prog, &p->probe, e);
+		/* a kernel before 6.6 may take the program for what it is not, and then has no such link */
+		if (k->config.no_multi || p->link == -EINVAL)
+			p->link = bload_uprobe_perf(p->prog, &p->probe, e);
 		break;
 	}
 	return MIN(p->link, 0);

@@ -434,6 +434,99 @@ TEST(losses_are_exact)
 	unmake(&r);
 }
 
+/* ---- what is attached ---- */
+
+static long __attribute__((noinline)) probed(long n, const char *text)
+{
+	__asm__ volatile("" ::"r"(n), "r"(text) : "memory");
+	return n * 3;
+}
+
+/* The offset in this program's file of an address. */
+static uint64_t file_offset(uintptr_t address)
+{
+	FILE *f = fopen("/proc/self/maps", "r");
+	unsigned long begin, end, offset;
+	uint64_t found = 0;
+	char line[512];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%lx-%lx %*s %lx", &begin, &end, &offset) == 3 &&
+			address >= begin && address < end)
+			found = address - begin + offset;
+	if (f)
+		(void)fclose(f);
+	return found;
+}
+
+static bool add_uprobe(struct ran *r, const char *form, uint16_t id)
+{
+	AUTO(dynevent) struct dynevent d = {0};
+	AUTO(buf) struct buf format = {0};
+	struct dynevent_fault fault = {0};
+	struct error e = {0};
+	char path[400], text[600];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	bool is_bpf, well;
+
+	path[MAX(n, 0)] = '\0';
+	(void)snprintf(
+		text, sizeof(text), form, path, (unsigned long)file_offset((uintptr_t)probed));
+	bprobe_done(&r->p);
+	r->p.id = id;
+	well = kprobe_parse(r->w, DYNEVENT_UPROBE, KPROBE_WITH_BPF, "g", text, &d, &is_bpf,
+		       &fault) == 0 &&
+		kbpf_add(r->k, r->w, &d, id, &format, &e) == 0 &&
+		bprobe_read(&r->p, r->w, &d, &e) == 0 && bprobe_lay_out(&r->p, &d, &format) == 0;
+	CHECK(well);
+	if (!well)
+		printf("# %s: %s%s\n", text, fault.error.message, e.message);
+	return well;
+}
+
+static void one_kind_of_uprobe(bool no_multi)
+{
+	struct kbpf_config c = {.ncpus = (uint32_t)sysconf(_SC_NPROCESSORS_CONF),
+		.ring_bytes = 65536,
+		.no_multi = no_multi};
+	struct ran r = {.w = world()};
+	struct error e = {0};
+	uint64_t ip;
+
+	CHECK_INT(kbpf_new(&c, &r.k, &e), 0);
+	if (r.k && add_uprobe(&r, "r:x %s:0x%lx v=$retval:s64", 7) &&
+		add_uprobe(&r, "p:y %s:0x%lx n=$arg1:s32 text=+0($arg2):string", 8)) {
+		CHECK_INT(kbpf_start(r.k, &e), 0);
+		CHECK_INT(probed(5, "five"), 15);
+		CHECK_INT(kbpf_switch(r.k, 7, false, &e), 0);
+		(void)probed(6, "six");
+		collect(&r);
+		CHECK_INT(r.given, 3);
+		memcpy(&ip, r.record.data + 8, 8);
+		CHECK_INT(ip, (uintptr_t)probed);
+		CHECK_INT(number(&r, 0), 6);
+		CHECK_STR(string(&r, 1, 0), "six");
+		CHECK_INT(kbpf_switch(r.k, 7, true, &e), 0);
+		kbpf_remove(r.k, 8);
+		(void)probed(7, "seven");
+		kbpf_stop(r.k);
+		(void)probed(8, "eight");
+		collect(&r);
+		CHECK_INT(r.given, 4);
+	}
+	if (e.message[0])
+		printf("# %s\n", e.message);
+	unmake(&r);
+}
+
+TEST(uprobes_of_both_kinds)
+{
+	if (geteuid() != 0 || !have_bpf())
+		SKIP("needs root, BPF and BTF");
+	one_kind_of_uprobe(false);
+	one_kind_of_uprobe(true);
+}
+
 TEST(limits)
 {
 	struct thing a = {0};
