@@ -5,6 +5,7 @@
 #include "test.h"
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -459,7 +460,7 @@ static uint64_t file_offset(uintptr_t address)
 	return found;
 }
 
-static bool add_uprobe(struct ran *r, const char *form, uint16_t id)
+static bool add_uprobe(struct ran *r, const char *head, const char *arguments, uint16_t id)
 {
 	AUTO(dynevent) struct dynevent d = {0};
 	AUTO(buf) struct buf format = {0};
@@ -470,8 +471,8 @@ static bool add_uprobe(struct ran *r, const char *form, uint16_t id)
 	bool is_bpf, well;
 
 	path[MAX(n, 0)] = '\0';
-	(void)snprintf(
-		text, sizeof(text), form, path, (unsigned long)file_offset((uintptr_t)probed));
+	(void)snprintf(text, sizeof(text), "%s %s:0x%lx %s", head, path,
+		(unsigned long)file_offset((uintptr_t)probed), arguments);
 	bprobe_done(&r->p);
 	r->p.id = id;
 	well = kprobe_parse(r->w, DYNEVENT_UPROBE, KPROBE_WITH_BPF, "g", text, &d, &is_bpf,
@@ -494,8 +495,8 @@ static void one_kind_of_uprobe(bool no_multi)
 	uint64_t ip;
 
 	CHECK_INT(kbpf_new(&c, &r.k, &e), 0);
-	if (r.k && add_uprobe(&r, "r:x %s:0x%lx v=$retval:s64", 7) &&
-		add_uprobe(&r, "p:y %s:0x%lx n=$arg1:s32 text=+0($arg2):string", 8)) {
+	if (r.k && add_uprobe(&r, "r:x", "v=$retval:s64", 7) &&
+		add_uprobe(&r, "p:y", "n=$arg1:s32 text=+0($arg2):string", 8)) {
 		CHECK_INT(kbpf_start(r.k, &e), 0);
 		CHECK_INT(probed(5, "five"), 15);
 		CHECK_INT(kbpf_switch(r.k, 7, false, &e), 0);
@@ -521,8 +522,11 @@ static void one_kind_of_uprobe(bool no_multi)
 
 TEST(uprobes_of_both_kinds)
 {
+	cpu_set_t one = {.__bits = {1}};
+
 	if (geteuid() != 0 || !have_bpf())
 		SKIP("needs root, BPF and BTF");
+	CHECK_INT(sched_setaffinity(0, sizeof(one), &one), 0); /* one ring has all */
 	one_kind_of_uprobe(false);
 	one_kind_of_uprobe(true);
 }
