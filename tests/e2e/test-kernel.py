@@ -146,12 +146,26 @@ def kernel_lines(text, tids):
     return found
 
 
+def sweep_own_instances():
+    """Of runs of this test that were killed."""
+    for name in os.listdir(TRACEFS + "/instances"):
+        m = re.match(r"test-cairn-(\d+)$", name)
+        if not m or os.path.exists("/proc/" + m.group(1)):
+            continue
+        base = TRACEFS + "/instances/" + name
+        for file, text in (("tracing_on", "0"), ("set_event", "")):
+            with open(base + "/" + file, "w") as f:
+                f.write(text)
+        os.rmdir(base)
+
+
 @test
 def lines_as_in_the_kernels_trace_file(t):
     """The same events in an instance of the test's own, as the kernel prints them."""
     need_tracefs("sched:sched_switch")
     events = [e for e in LIKE if os.path.isdir(TRACEFS + "/events/" + e.replace(":", "/"))]
     base = TRACEFS + "/instances/test-cairn-%d" % os.getpid()
+    sweep_own_instances()
 
     def put(name, text):
         with open(base + "/" + name, "w") as f:
