@@ -32,7 +32,7 @@ static const struct option_def options[] = {
 	{OPT_P_STYLE, 0, "style", "STYLE",
 		"trace (as the kernel's; default), babeltrace,\njson, report (as trace-cmd's; default for\ntrace.dat)"},
 	{OPT_P_TIME, 0, "time", "KIND",
-		"what is shown as time: clock (seconds since\nboot; default), unix, start, date"},
+		"what is shown as time: clock (seconds since\nboot; default), unix, start, date (default of\nstyle babeltrace)"},
 	{OPT_P_STACKS, 0, "stacks", NULL, "stacks as functions, files and lines, one a line"},
 	{OPT_P_QUIET, 'q', "quiet", NULL, "say nothing of lost events and cut files"},
 	{0},
@@ -66,6 +66,7 @@ struct printing {
 	struct out out;
 	enum view_style style;
 	bool as_said; /* style or time was asked for */
+	bool time_said;
 	enum view_time time;
 	uint64_t limit, printed;
 	bool quiet, name_stacks;
@@ -106,7 +107,7 @@ static int option(struct printing *p, const struct command *c, int id, const cha
 	case OPT_P_TIME:
 		got = choose(c, "kind of time", value, times, &n);
 		p->time = (enum view_time)n;
-		p->as_said = true;
+		p->as_said = p->time_said = true;
 		return got;
 	case OPT_P_FOLLOW: p->reading.follow = true; return CLI_OK;
 	case OPT_P_STACKS: p->name_stacks = true; return CLI_OK;
@@ -213,6 +214,8 @@ static int print(struct printing *p, const struct command *c)
 	if (got != CLI_OK)
 		return got;
 	choose_style(p);
+	if (p->style == VIEW_BABELTRACE && !p->time_said)
+		p->time = VIEW_TIME_DATE; /* as it does */
 	if (out_init(&p->out, STDOUT_FILENO) != 0 ||
 		view_init(&p->view, &p->out, p->style, p->time) != 0)
 		return fail_text(c, NULL, "out of memory");

@@ -10,12 +10,12 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { MESSAGE_MAX = 8192 };
+enum { MESSAGE_MAX = 8192, MESSAGE_LONGEST = 16 << 20 }; /* usual; what is shown of one */
 
 int view_init(struct view *v, struct out *out, enum view_style style, enum view_time time)
 {
 	*v = (struct view){.style = style,
-		.time = style == VIEW_BABELTRACE ? VIEW_TIME_DATE : time,
+		.time = time,
 		.out = out,
 		.second = INT64_MIN,
 		.last_ns = INT64_MIN};
@@ -138,16 +138,25 @@ char *view_put_time(
 /* The message of a log event, escaped; false if it has none. */
 static void message(struct out *o, const struct cairn_event *ev, bool json)
 {
-	char text[MESSAGE_MAX];
-	size_t len = MIN(cairn_event_message(ev, text, sizeof(text)), sizeof(text) - 1);
+	char some[MESSAGE_MAX], *text = some;
+	size_t whole = cairn_event_message(ev, some, sizeof(some)),
+	       len = MIN(whole, MESSAGE_LONGEST);
+	AUTO(free) char *all = len < sizeof(some) ? NULL : malloc(len + 1);
 
-	if (json)
-		out_json(o, text, len);
-	else {
-		while (len && text[len - 1] == '\n') /* as printf users end theirs */
-			len--;
-		out_safe(o, text, len);
+	if (all) {
+		text = all;
+		(void)cairn_event_message(ev, all, len + 1); /* as long as before */
 	}
+	len = all ? len : MIN(len, sizeof(some) - 1);
+	if (json) {
+		out_json(o, text, len);
+		return;
+	}
+	while (len == whole && len && text[len - 1] == '\n') /* as printf users end theirs */
+		whole = --len;
+	out_safe(o, text, len);
+	if (len < whole)
+		out_printf(o, "... (%zu bytes)", whole);
 }
 
 /* " {pid=7 nice=0}": the contexts that do not stand first in the line. */
@@ -335,7 +344,7 @@ static void line_babeltrace(
 	char *p;
 
 	out_char(o, '[');
-	out_wrote(o, put_time(v, out_room(o), ev->time_ns));
+	out_wrote(o, put_time(v, out_room(o), shown_time(v, c, ev)));
 	if (v->last_ns == INT64_MIN)
 		out_str(o,
 			"] (+?.?"

@@ -19,7 +19,7 @@
 
 enum view_style { VIEW_TRACE = 0, VIEW_BABELTRACE = 1, VIEW_JSON = 2, VIEW_REPORT = 3 };
 
-/* What VIEW_TRACE shows as time. */
+/* What VIEW_TRACE and VIEW_BABELTRACE show as time. */
 enum view_time {
 	VIEW_TIME_CLOCK = 0, /* seconds since the clock's zero: since boot */
 	VIEW_TIME_UNIX = 1, /* seconds since 1970 */

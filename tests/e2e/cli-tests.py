@@ -96,6 +96,12 @@ def test_babeltrace_agrees():
     same(len(theirs.stdout.splitlines()), len(ours.splitlines()))
     for first in (r'demo:tick: .*', r'demo:kinds: .*'):
         same(re.search(first, ours).group(), re.search(first, theirs.stdout).group())
+    # times as asked for
+    for kind, first in (('unix', r'\[\d{10}\.\d{9}\] \(\+'), ('start', r'\[ +0\.\d{9}\] '), ('date', r'\[\d\d:\d\d:\d\d\.'),
+                        ('clock', r'\[ *\d+\.\d{9}\] ')):
+        shown = cairn('print', '--style', 'babeltrace', '--time', kind, trace('a')).stdout
+        assert re.match(first, shown), (kind, shown[:100])
+        same(re.sub(r'(?m)^\[.*?\]', '', shown), re.sub(r'(?m)^\[.*?\]', '', ours))
     return None
 
 

@@ -56,7 +56,9 @@ LOGS = r"""
 #include <cairn/trace.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #define SAY(...) do { CAIRN_LOG(talk, CAIRN_INFO, __VA_ARGS__); printf(__VA_ARGS__); putchar('\n'); } while (0)
+static char big[9000];
 int main(void)
 {
 	SAY("plain");
@@ -69,6 +71,8 @@ int main(void)
 	SAY("[%*d|%-*d|%.*f|%.5d|%+.3i|%lx]", 6, -7, 6, 7, 3, 1.23456, 42, 5, -1L);
 	SAY("[%s|%10s|%-10s|%.3s]", "text", "right", "left", "cut here");
 	SAY("[%c%c] %p", 'o', 'k', (void *)0x1234);
+	memset(big, 'x', sizeof(big) - 1);
+	SAY("%s and %s|", big, big + 100);
 	SAY("a \"quote\", a \\ and %s", "\xc3\xa4\xc3\xb6\xc3\xbc");
 }
 """
