@@ -212,19 +212,19 @@ def children_are_followed_and_others_are_not(t):
 def losses_are_counted(t):
     need_bpf()
     prog = t.compile("p", PROGRAM)
-    # a stopped reader: nobody makes room
-    p = t.start([CAIRN, "record", "-o", t.trace, "--probe-with", "bpf", "--kernel-buffer", "64K",
-                 "--uprobe", prog + ":target $arg1", "--", prog, "20000", "wait"],
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    os.kill(p.pid, signal.SIGSTOP)
-    os.kill(p.pid, signal.SIGCONT)
-    p.stdout.readline()
-    p.send_signal(signal.SIGINT)
-    said = p.communicate()[1].decode()
-    kept = len(fields(t.events(), "target"))
-    lost = 20000 - kept
-    assert 0 <= lost < 20000, kept
-    assert ("%d" % lost in said) if lost else "none lost" in said, (kept, said)
+    daemon = t.daemon()
+    t.cairn("session", "create", "s", "--kernel-all", "-o", t.trace, "--kernel-buffer", "64K",
+            "--probe-with", "bpf", "--uprobe", prog + ":target $arg1", "--start")
+    os.kill(daemon.pid, signal.SIGSTOP)  # nobody makes room
+    try:
+        t.run([prog, "20000"])
+    finally:
+        os.kill(daemon.pid, signal.SIGCONT)
+    t.cairn("session", "destroy", "s")
+    kept, lost = len(fields(t.events(), "target")), t.lost()
+    assert kept and lost, (kept, lost)
+    assert kept + sum(lost.values()) == 20000, (kept, lost)
+    t.check_babeltrace()
 
 
 @test
@@ -242,6 +242,71 @@ def nothing_stays_when_the_host_is_killed(t):
     p.wait()
     wait_for(lambda: not everything() - before, "the kernel has no BPF of ours")
     subprocess.run([CAIRN, "kernel", "clean"], capture_output=True)  # the instance of tracefs
+
+
+@test
+def sessions_change_while_they_record(t):
+    need_bpf()
+    prog = t.compile("p", """
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+__attribute__((noinline)) void target(long n) { __asm__ volatile("" :: "r"(n) : "memory"); }
+int main(void)
+{
+	long n;
+	while (scanf("%ld", &n) == 1) {
+		for (long i = 0; i < n; i++) { target(i); syscall(SYS_getppid); }
+		puts("");
+		fflush(stdout);
+	}
+}
+""")
+    daemon = t.daemon()
+    doer = t.start([prog], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def do(n):
+        doer.stdin.write(b"%d\n" % n)
+        doer.stdin.flush()
+        assert doer.stdout.readline() == b"\n"
+
+    def session(verb, *options):
+        return t.cairn("session", verb, "s", "--probe-with", "bpf", *options) \
+            if verb in ("create", "enable") else t.cairn("session", verb, "s", *options)
+
+    def counts(chunk):
+        found = {}
+        for e in t.events(t.trace + "/chunk-%d" % chunk):
+            found[e["event"]] = found.get(e["event"], 0) + 1
+        return {n: c for n, c in found.items() if n in ("target", "asked")}
+
+    asked = "asked=sys_enter id"
+    session("create", "-p", doer.pid, "-o", t.trace, "--uprobe", prog + ":target $arg1", "--start")
+    do(10)
+    session("rotate")
+    do(20)
+    session("enable", "--tprobe", asked)  # it counts what comes, write and read included
+    do(5)
+    session("disable", "-k", "uprobes:target")
+    do(6)
+    session("rotate")
+    session("enable", "--uprobe", prog + ":target $arg1")
+    session("disable", "-k", asked)
+    do(7)
+    session("stop")
+    do(100)
+    session("start")
+    do(8)
+    t.cairn("session", "destroy", "s")
+    assert counts(1) == {"target": 10}, counts(1)
+    second = counts(2)
+    assert second["target"] == 25 and second["asked"] >= 11, second
+    third = counts(3)
+    assert third["target"] == 15 and third.get("asked", 0) < 20, third
+    for chunk in (1, 2, 3):
+        t.check_babeltrace(t.trace + "/chunk-%d" % chunk)
+        assert not t.lost(t.trace + "/chunk-%d" % chunk)
+    assert daemon.poll() is None
 
 
 @test
