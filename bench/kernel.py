@@ -46,6 +46,7 @@ def instance(patterns, only=''):
     where = '%s/instances/bench-%d' % (TRACING, os.getpid())
     os.mkdir(where)
     try:
+        put(where + '/tracing_on', '0')
         put(where + '/buffer_size_kb', str(BUFFER_KIB))
         put(where + '/options/event-fork', '1')
         for pattern in patterns:
@@ -66,7 +67,8 @@ def instance(patterns, only=''):
 
 def traced(where, command):
     """The command, with its process alone (and its children) traced in the instance."""
-    return ['sh', '-c', 'echo $$ >"$0/set_event_pid" && exec "$@"', where] + command
+    return ['sh', '-c', 'echo $$ >"$0/set_event_pid" && echo 1 >"$0/tracing_on" && exec "$@"',
+            where] + command
 
 
 def overrun(where):

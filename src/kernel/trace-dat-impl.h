@@ -68,6 +68,10 @@ const char *dat_clock_name(struct trace_dat *d, const char *text);
 int dat_add_cpu(
 	struct trace_dat *d, struct dat_buffer *b, uint32_t cpu, uint64_t at, uint64_t size);
 
+/* trace-dat-cut.c: version 7 without the list of its buffers: looks for them from `at` on. 0, -EPROTO (there are
+ * none) or -ENOMEM. */
+int dat_find_buffers(struct trace_dat *d, uint64_t at);
+
 int dat_read_v6(struct trace_dat *d, struct dat_in *in, struct error *err);
 int dat_read_v7(struct trace_dat *d, struct dat_in *in, struct error *err);
 

@@ -305,9 +305,10 @@ static int say_ring(struct trace_dat *d, uint64_t at)
 	return e == -ENOMEM ? e : 0;
 }
 
-/* *ret_at: where the last ones are. */
-static int read_all_options(struct trace_dat *d, uint64_t at, uint64_t *ret_at)
+/* *ret_at: where the last ones are; *ret_end: where the last good ones end. */
+static int read_all_options(struct trace_dat *d, uint64_t at, uint64_t *ret_at, uint64_t *ret_end)
 {
+	struct section s;
 	uint64_t seen[MAX_OPTIONS];
 	uint64_t next = at;
 	int e = 0;
@@ -321,6 +322,8 @@ static int read_all_options(struct trace_dat *d, uint64_t at, uint64_t *ret_at)
 			return -EPROTO;
 		seen[n] = next;
 		e = read_options(d, next, &next);
+		if (e == 0 && read_section(d, seen[n], &s))
+			*ret_end = s.at + s.size;
 	}
 	return e;
 }
@@ -328,7 +331,7 @@ static int read_all_options(struct trace_dat *d, uint64_t at, uint64_t *ret_at)
 int dat_read_v7(struct trace_dat *d, struct dat_in *in, struct error *err)
 {
 	const char *compression = dat_string(in), *version = in->failed ? NULL : dat_string(in);
-	uint64_t next = dat_u64(in), at = in->at;
+	uint64_t next = dat_u64(in), at = in->at, end = 0;
 	int e;
 
 	if (in->failed || !compression || !version)
@@ -341,7 +344,9 @@ int dat_read_v7(struct trace_dat *d, struct dat_in *in, struct error *err)
 	else if (strcmp(compression, "none") != 0)
 		return error_set(err, -EINVAL,
 			"compressed with '%.20s'; none, zlib and zstd are known", compression);
-	e = read_all_options(d, next, &at);
+	e = read_all_options(d, next, &at, &end);
+	if (e == -EPROTO && d->nbuffers == 0 && end)
+		e = dat_find_buffers(d, end);
 	if (e == -ENOMEM)
 		return e;
 	in->at = at;

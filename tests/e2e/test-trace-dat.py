@@ -107,7 +107,9 @@ def damage(t):
             ("bad-cut-v6", whole - 1, "the file is cut off"),
             ("bad-chunk", None, "1 chunk of CPU 0 cannot be read"),
             ("bad-option-ring", whole, "comes back to where it was"),
-            ("bad-cut", 0, "the file is cut off")):
+            ("bad-cut", whole, "the list of its CPUs is missing"),
+            ("bad-cut-pages", whole - 1, "the list of its CPUs is missing"),
+            ("bad-cut-zlib", whole, "the list of its CPUs is missing")):
         r = t.run([CAIRN, "print", t.path(name + ".dat")], status=1)
         assert why in r.err, r
         assert r.err.count("cairn print:") == 1, r

@@ -359,6 +359,8 @@ def files():
         'escape': version7(little, pages_of(little, name=b'\x1b[31m\nforged\xff')),
         'bad-page': version7(little, damaged),
         'bad-cut': whole[:-3000],
+        'bad-cut-pages': whole[:-8000],
+        'bad-cut-zlib': version7(little, pages, 'zlib')[:-60],
         'bad-cut-v6': version6(little, pages)[:-5000],
         'bad-chunk': version7(little, pages, 'zlib').replace(zlib.compress(b''.join(pages[0][:2]))[8:40], b'\0' * 32),
         'bad-option-ring': whole[:-8] + struct.pack('<Q', struct.unpack_from('<Q', whole, 27)[0]),
