@@ -192,9 +192,6 @@ struct kplan *kplan_syscall(struct kernel_text *k, struct tep_event *e);
 /* Notes in a step of a plan how it can be done at once, if it can. */
 void kplan_fast(const struct kernel_text *k, struct kop *op);
 
-/* Whether its format has arrays whose length the record says. */
-bool kplan_is_risky(const struct tep_event *e);
-
 /* kernel-print.c */
 void kplan_run(struct kernel_text *k, const struct kplan *plan, const uint8_t *record, size_t n);
 /* Appends to the line: as it is; escaped. */

@@ -9,6 +9,7 @@
 enum {
 	LINE_MAX_BYTES = 512 << 10,
 	COPY_BYTES = 3 << 16, /* a record, and whatever its 16-bit offsets and lengths point to */
+	RISKY_DEPTH = 64, /* of expressions: deeper ones are not believed */
 	CHECKS = 16, /* records of each event that are printed both ways */
 };
 
@@ -111,11 +112,50 @@ static void fold_numbers(const char *text, struct buf *ret)
 	buf_str(ret, done);
 }
 
+/* By what may be zero. */
+static bool divides(const struct tep_print_arg *arg)
+{
+	const struct tep_print_arg *by = arg->op.right;
+
+	if (strcmp(arg->op.op, "/") != 0 && strcmp(arg->op.op, "%") != 0)
+		return false;
+	return !by || by->type != TEP_PRINT_ATOM || strtoull(by->atom.atom, NULL, 0) == 0;
+}
+
+static bool is_risky(const struct tep_print_arg *arg, int depth)
+{
+	for (; arg; arg = arg->next) {
+		if (depth > RISKY_DEPTH)
+			return true;
+		switch (arg->type) {
+		case TEP_PRINT_HEX:
+		case TEP_PRINT_HEX_STR:
+		case TEP_PRINT_INT_ARRAY: return true;
+		case TEP_PRINT_OP:
+			if (arg->op.op[0] == '[' || divides(arg) ||
+				is_risky(arg->op.left, depth + 1) ||
+				is_risky(arg->op.right, depth + 1))
+				return true;
+			break;
+		case TEP_PRINT_TYPE:
+			if (is_risky(arg->typecast.item, depth + 1))
+				return true;
+			break;
+		case TEP_PRINT_DYNAMIC_ARRAY:
+			if (arg->dynarray.index)
+				return true;
+			break;
+		default: break;
+		}
+	}
+	return false;
+}
+
 static void choose(struct kernel_text *k, struct kernel_text_event *e)
 {
 	const char *fmt = e->tep->print_fmt.format;
 
-	e->is_risky = kplan_is_risky(e->tep);
+	e->is_risky = is_risky(e->tep->print_fmt.args, 0);
 	e->has_lines = fmt && (strstr(fmt, "\\n") || strstr(fmt, "\\t") || strpbrk(fmt, "\n\t"));
 	if (k->o.like_report) {
 		kernel_ftrace_take(k, e);
