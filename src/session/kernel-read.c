@@ -175,12 +175,12 @@ static bool read_all(struct session *s)
 	return more;
 }
 
-/* Buffers of which three quarters were read at once get twice the room; at most KREC_BUFFER_MAX each. */
+/* Buffers of which three quarters were read at once get twice the room; at most KREC_BUFFER_MAX each. The
+ * kernel stops recording while it changes them, and does not count what it leaves out: how long is said. */
 static void adapt(struct session *s)
 {
 	struct krec *k = s->kernel;
-	uint64_t most = 0, lost = 0;
-	char text[64];
+	uint64_t most = 0, lost = 0, begin = now_ns(CLOCK_MONOTONIC);
 
 	for (uint32_t i = 0; i < k->ncpus; i++) {
 		most = MAX(most, k->cpus[i].pages);
@@ -195,8 +195,11 @@ static void adapt(struct session *s)
 	k->buffer_bytes *= 2;
 	for (uint32_t i = 0; i < k->ncpus; i++)
 		k->cpus[i].pages = 0;
-	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)k->buffer_bytes >> 10);
-	host_say(s->host, "session %s: the kernel's buffers have %s KiB each now", s->name, text);
+	host_say(s->host,
+		"session %s: the kernel's buffers have %llu KiB each now; it recorded nothing for %.1f ms "
+		"while it changed them",
+		s->name, (unsigned long long)k->buffer_bytes >> 10,
+		(double)(now_ns(CLOCK_MONOTONIC) - begin) / 1e6);
 }
 
 /* A flight recorder is not read; but what is mapped where must be learnt in time. */
