@@ -5,10 +5,12 @@ import json
 import os
 import pwd
 import re
+import shutil
 import struct
 import subprocess
+import time
 
-from cairn import BUILD, CAIRN, Skip, main, test, wait_for
+from cairn import BUILD, CAIRN, SOURCE, Skip, main, test, wait_for
 
 TRACEFS = "/sys/kernel/tracing"
 
@@ -343,6 +345,205 @@ def symbols_and_stacks_in_a_stream(t):
     data = stream(t, "-k", "sched:sched_switch", "--stack", "kernel", command=["sh", "-c", "ls / | cat"])
     out, err = read_stream(t, data, "print", "--stacks")
     assert "schedule+0x" in out.replace("__schedule", "schedule"), (out[-2000:], err)
+
+
+TOP = ("set_event", "dynamic_events", "trace_clock", "buffer_size_kb", "tracing_on", "current_tracer",
+       "set_event_pid", "set_event_notrace_pid", "trace_options", "buffer_percent", "tracing_cpumask")
+
+
+def alive(name):
+    """Of an instance or a line of dynamic_events: is its maker alive? True if it is not Cairn's."""
+    m = re.search(r"cairn[-_](\d+)[-_](\d+)", name)
+    if not m:
+        return True
+    try:
+        with open("/proc/%s/stat" % m.group(1)) as f:
+            return f.read().rpartition(")")[2].split()[19] == m.group(2)
+    except OSError:
+        return False
+
+
+def tracefs_state():
+    """Settings at the top, and what is there of the dead and of nobody's; others' tests may run beside."""
+    state = {}
+    for name in TOP:
+        with open(TRACEFS + "/" + name) as f:
+            state[name] = [l for l in f.read().splitlines() if not re.search(r"cairn[-_]\d", l) or not alive(l)]
+    with open(TRACEFS + "/events/enable") as f:
+        state["enable"] = f.read()
+    state["instances"] = sorted(n for n in os.listdir(TRACEFS + "/instances")
+                                if not n.startswith("cairn-") or not alive(n))
+    return state
+
+
+def as_before(before):
+    """Others' tests may have something on for a moment."""
+    end = time.monotonic() + 20
+    while (now := tracefs_state()) != before:
+        assert time.monotonic() < end, [(k, before[k], now[k]) for k in before if before[k] != now[k]]
+        time.sleep(0.05)
+
+
+def records(pid):
+    """A new instance is on for a moment, before it is set up; events come while it is off."""
+    def read(name, file):
+        try:
+            with open(TRACEFS + "/instances/%s/%s" % (name, file)) as f:
+                return f.read().strip()
+        except OSError:
+            return ""
+
+    return any(read(n, "set_event") and read(n, "tracing_on") == "1" for n in instances(pid))
+
+
+@test
+def killed_at_any_point(t):
+    """The host, the daemon and the program are killed with sessions on; whoever comes next puts it right."""
+    need_tracefs(*EVENTS)
+    t.record(["true"], "-k", EVENTS[0], trace=t.path("sweeps"))
+    before = tracefs_state()
+    doer = Doer(t)
+    probe = ["--uprobe", t.path("doer") + ":once i=$arg1"]
+    d = t.daemon()
+    for name in ("one", "two"):
+        session(t, "create", name, "-p", doer.pid, "-o", t.path(name), "-k", EVENTS[name == "two"], *probe, "--start")
+    host = t.start([CAIRN, "record", "-q", "-o", t.path("host"), "-k", EVENTS[0], *probe, "-p", doer.pid],
+                   stderr=subprocess.DEVNULL)
+    wait_for(lambda: records(host.pid), "it records")
+    doer.do(100)
+    doer.p.kill()
+    doer.p.wait()
+    # -p: it ends with the program, and leaves nothing
+    assert host.wait() == 0
+    assert not instances(host.pid)
+    assert counts(t, t.path("host")) == {"sys_enter_getpgid": 100, "once": 100}
+    doer = Doer(t)
+    host = t.start([CAIRN, "record", "-q", "-o", t.path("killed"), "-k", EVENTS[0], *probe, "-p", doer.pid],
+                   stderr=subprocess.DEVNULL)
+    wait_for(lambda: records(host.pid), "it records")
+    doer.do(50)
+    wait_for(lambda: os.path.exists(t.path("killed/kernel/cpu0")) or os.path.exists(t.path("killed/kernel/cpu1")),
+             "something is written")
+    for p in (host, d):
+        p.kill()
+        p.wait()
+    doer.do(50)
+    assert len(instances(d.pid)) == 2 and len(instances(host.pid)) == 1
+    t.record(["true"], "-k", EVENTS[0], trace=t.path("next"))
+    as_before(before)
+    # what had been written can be read
+    assert counts(t, t.path("one"))["sys_enter_getpgid"] == 100
+    assert 0 < counts(t, t.path("killed"))["sys_enter_getpgid"] <= 50
+    # and a daemon begins as if nothing had been
+    d = t.daemon()
+    session(t, "create", "one", "-p", doer.pid, "-o", t.path("again"), "-k", EVENTS[0], *probe, "--start")
+    doer.do(10)
+    t.cairn("session", "destroy", "one")
+    assert counts(t, t.path("again")) == {"sys_enter_getpgid": 10, "once": 10}
+    t.cairn("daemon", "--stop")
+    as_before(before)
+
+
+LOAD = r"""
+import os, socket, subprocess, sys, threading, time
+end = time.monotonic() + float(sys.argv[1])
+while time.monotonic() < end:
+    subprocess.run(["cc", "-O1", "-c", "-o", "x.o", "between.c", "-I" + sys.argv[2]], check=True)
+    s = socket.create_server(("127.0.0.1", 0))
+    def serve():
+        c, _ = s.accept()
+        while c.recv(65536):
+            pass
+    t = threading.Thread(target=serve)
+    t.start()
+    c = socket.create_connection(s.getsockname())
+    for i in range(500):
+        c.sendall(b"x" * 1000)
+    c.close()
+    t.join()
+    for i in range(50):
+        with open("f%d" % i, "w") as f:
+            f.write("x" * 1000)
+        os.unlink("f%d" % i)
+"""
+
+
+@test
+def all_events_at_once(t):
+    """CAIRN_TEST_SECONDS of real load; a few usually."""
+    need_tracefs(*EVENTS)
+    seconds = os.environ.get("CAIRN_TEST_SECONDS", "2")
+    t.write("load.py", LOAD)
+    t.write("between.c", ORDER)
+    before = tracefs_state()
+    r = t.record(["python3", "load.py", seconds, SOURCE + "/include"], "--all", "-k", "*:*", timeout=600)
+    as_before(before)
+    stat = t.stat()
+    with open(TRACEFS + "/available_events") as f:
+        print("# of %d events %d occurred, %d times; %d lost" % (
+            len(f.read().split()), len(stat["by_event"]), stat["events"], sum(v for k, v in stat["lost"].items() if k != "total")))
+    assert stat["events"] > 100000 and len(stat["by_event"]) > 100, stat["events"]
+    # what is lost is said, by both
+    m = re.search(r"([\d,]+) kernel events were lost", r.err)
+    assert (int(m.group(1).replace(",", "")) if m else 0) == sum(v for k, v in stat["lost"].items() if k != "total"), (r.err, stat["lost"])
+    said = [l for l in r.err.splitlines() if not re.search("lost|hint: --kernel-buffer|next: |: without ", l)]
+    assert not said, said
+    if shutil.which("babeltrace2"):
+        p = t.run(["babeltrace2", "--component=sink.utils.counter", t.trace], timeout=600)
+        assert re.search(r"\b%s Event messages" % "{:,}".format(stat["events"]).replace(",", ",?"), p.out), (p, stat["events"])
+
+
+ORDER = r"""
+#define _GNU_SOURCE
+#include <cairn/trace.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+static void *work(void *arg)
+{
+	for (int i = 0; i < 60000; i++) {
+		syscall(SYS_getpgid, 1000000000 + i);
+		CAIRN(between, mark, i);
+	}
+	return 0;
+}
+int main(int argc, char **argv)
+{
+	pthread_t t[3];
+	if (argc > 1) kill(atoi(argv[1]), SIGSTOP);
+	for (int i = 0; i < 3; i++) pthread_create(&t[i], 0, work, 0);
+	for (int i = 0; i < 3; i++) pthread_join(t[i], 0);
+	if (argc > 1) kill(atoi(argv[1]), SIGCONT);
+}
+"""
+
+
+@test
+def in_order_whatever_is_lost(t):
+    """Marks between a program's own system calls, when both lose some: the host is stopped for a while."""
+    need_tracefs(*EVENTS)
+    t.compile("between", ORDER, ["-pthread"])
+    command = ["sh", "-c", "./between $PPID; ./between"]
+    record = t.start([CAIRN, "record", "-q", "-o", t.trace, "-k", EVENTS[0], "--kernel-buffer", "64K", "--ring-size",
+                      "64K", "--", *command], stderr=subprocess.DEVNULL)
+    assert record.wait() == 0
+    assert sum(t.lost().values()) > 100000, t.lost()
+    last, seen = {}, {"mark": 0, "sys_enter_getpgid": 0}
+    for e in t.events():
+        if e["event"] == "mark":
+            at = 2 * e["fields"]["i"] + 1
+        elif e["event"] == "sys_enter_getpgid" and e["fields"]["pid"] >= 1000000000:
+            at = 2 * (e["fields"]["pid"] - 1000000000)
+        else:
+            continue
+        seen[e["event"]] += 1
+        assert at > last.get(e["tid"], -1), (e, last[e["tid"]])
+        last[e["tid"]] = at
+    assert len(last) >= 3 and min(seen.values()) > 1000, (last, seen)
+    events = sum(seen.values()) + sum(t.lost().values())
+    assert 2 * 6 * 60000 <= events <= 2 * 6 * 60000 + 200, (events, seen, t.lost())
 
 
 def irqs():

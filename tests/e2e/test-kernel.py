@@ -310,8 +310,11 @@ def alive(instance):
 
 def is_on(instance):
     try:
+        # a new instance is on for a moment, before it is set up; events come while it is off
+        with open(TRACEFS + "/instances/%s/set_event" % instance) as f:
+            ready = f.read().strip() != ""
         with open(TRACEFS + "/instances/%s/tracing_on" % instance) as f:
-            return f.read().strip() == "1"
+            return ready and f.read().strip() == "1"
     except OSError:  # it is being made
         return False
 
