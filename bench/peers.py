@@ -62,6 +62,8 @@ class Daemon:
                                         stderr=subprocess.DEVNULL)
         try:
             wait_until(command[0], lambda: succeeds(ready, self.env))
+            if self.process.poll() is not None:
+                raise RuntimeError('another %s runs already: end it first' % command[0])
         except RuntimeError:
             self.stop()
             raise
@@ -105,7 +107,7 @@ class Cairn:
 
 
 class Lttng:
-    """The opponent: a session daemon of our own (or root's running one), sessions one at a time."""
+    """The opponent: a session daemon of our own, sessions one at a time."""
 
     def __init__(self, work):
         self.work = work
