@@ -14,7 +14,8 @@
 #define BUSY_TRIES 200 /* readers that are just being closed hold an instance for a moment */
 #define BUSY_NS 5000000
 
-/* Field 22 of /proc/PID/stat: when it was started; 0: there is no such process. */
+/* Field 22 of /proc/PID/stat: when it was started; 0: there is no such process, or it has ended and
+ * nobody has asked for its status yet. */
 static uint64_t start_time(int pid)
 {
 	AUTO(buf) struct buf b = {0};
@@ -25,6 +26,8 @@ static uint64_t start_time(int pid)
 	if (read_file(path, 4096, &b) < 0 || !b.data)
 		return 0;
 	s = strrchr(b.data, ')'); /* names may hold anything */
+	if (s && strlen(s) > 2 && (s[2] == 'Z' || s[2] == 'X'))
+		return 0;
 	for (int field = 2; s && field < 22; field++)
 		s = strchr(s + 1, ' ');
 	return s ? strtoull(s + 1, NULL, 10) : 0;
