@@ -117,6 +117,8 @@ static int fill_session(struct session *s, const struct ringset *rs)
 		r = make_channels(s, hdr);
 	if (r == 0)
 		r = output_make_trace(s);
+	if (r == 0)
+		(void)records_from_metadata(s); /* else its events are not counted */
 	if (r == 0) {
 		s->state = SESSION_RUNNING;
 		s->ran = true;
@@ -138,7 +140,10 @@ static int session_for(struct conn *c, const struct ringset *rs, struct session 
 		return -EPERM; /* a number of ours that it cannot know by right */
 	if (s) {
 		*ret = s;
-		return hdr->channel_id < MAX_CHANNELS ? make_channels(s, hdr) : -EPROTO;
+		r = hdr->channel_id < MAX_CHANNELS ? make_channels(s, hdr) : -EPROTO;
+		if (r == 0)
+			(void)records_from_metadata(s); /* it has more channels */
+		return r;
 	}
 	if (hdr->channel_id >= MAX_CHANNELS)
 		return -EPROTO;

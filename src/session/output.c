@@ -356,11 +356,10 @@ bool output_check(
 	struct session *s = r->session;
 	struct records got;
 
-	*ret_events = 0;
-	if (s->output->verbatim)
-		return false; /* adopted: sizes are not known */
-	records_walk(&s->channels[r->channel], view, limit, &got);
+	records_walk(&s->channels[r->channel], view, s->output->verbatim ? view->len : limit, &got);
 	*ret_events = got.events;
+	if (s->output->verbatim)
+		return false; /* adopted: what is not known is no nonsense */
 	if (got.bad) {
 		view->len = got.bytes;
 		r->rings[ring].lost_corrupt++;

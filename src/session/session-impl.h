@@ -461,6 +461,8 @@ struct records {
 void records_walk(
 	const struct channel *ch, const struct ring_view *v, size_t limit, struct records *ret);
 int records_add(struct channel *ch, uint32_t id, struct eclass *cls);
+/* records-meta.c: of all channels, as far as the session's metadata tells. 0 or -errno. */
+int records_from_metadata(struct session *s);
 void records_free(struct channel *ch);
 
 /* clock.c */

@@ -167,8 +167,10 @@ def taken_over(t, order):
 @test
 def all_channels_are_taken_over(t):
     sessions = taken_over(t, ["second", "channel0"])
+    t.cairn("session", "stop", "s")
     s = sessions()[0]
     t.cairn("session", "destroy", "s")
+    assert s["events"] == len(t.events(s["output"])), s  # counted by the metadata that the rings carry
     assert not t.run(["grep", "cannot be taken over", t.path("daemon.err")], status=None).out
     events = t.events(s["output"])
     check_contents(events)
