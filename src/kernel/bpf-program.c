@@ -515,10 +515,10 @@ int bprogram_probe(struct bcode *c, const struct bprobe *p, const struct bmaps *
 		g.may_grow = p->ntexts && slot_fits(p, i + 1);
 		put_record(&g, lost);
 	}
+	bcode_here(c, none); /* a CPU that came later: the first one's account has it */
+	bcode_store_value(c, 4, FRAME, AT_CPU, 0);
 	bcode_here(c, lost);
 	count_lost(c, m);
-	bcode_here(c, none);
-	bcode_exit(c, 0);
 	return bcode_done(c);
 }
 

@@ -279,8 +279,13 @@ static int describe(struct kbpf *k, const struct bprobe *p, struct dynevent_worl
 	if (id <= 0)
 		return error_set(e, -ENOENT, "the kernel's types do not describe '%.80s'", p->what);
 	l->btf_id = (uint32_t)id;
-	if (!p->module)
+	if (!p->module && f.btf == kbtf_vmlinux(dynevent_world_btf(w), NULL))
 		return 0;
+	if (!p->module) {
+		(void)error_set(e, -EINVAL, "the function '%.80s' is a module's", p->what);
+		error_hint(e, "BPF must be told of which one: MODULE:%.80s", p->what);
+		return -EINVAL;
+	}
 	err = module_types(p->module, e);
 	l->btf_fd = MAX(err, 0);
 	return MIN(err, 0);

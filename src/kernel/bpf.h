@@ -47,7 +47,8 @@ int kprobe_parse(struct dynevent_world *w, enum dynevent_kind kind, enum kprobe_
 struct kbpf; /* the programs and rings of one session */
 
 struct kbpf_config {
-	uint32_t ncpus; /* CPUs 0 to ncpus - 1 may run; others' records are lost */
+	uint32_t
+		ncpus; /* CPUs 0 to ncpus - 1; others' records are lost, and counted as the first one's */
 	uint64_t ring_bytes; /* of each CPU; rounded up to a power of two */
 	bool limited; /* to processes that kbpf_limit() names, and their children */
 	bool no_multi; /* uprobes one by one, as kernels before 6.6 have them */

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #define LOOKS 16 /* of which the tightest counts */
+#define APART_NS 1000000u
 #define KEPT 8 /* looks; older records go by the oldest */
 #define FIRST_ID 65535u /* downwards: the kernel counts up */
 #define INSTANCES 1u /* its streams are the kernel's channel 1 */
@@ -54,6 +55,9 @@ static void take_look(struct session *s)
 	}
 	if (b->nlooks && l.mono_ns <= b->looks[b->nlooks - 1].mono_ns)
 		return;
+	if (b->nlooks > 1 &&
+		b->looks[b->nlooks - 1].mono_ns - b->looks[b->nlooks - 2].mono_ns < APART_NS)
+		b->nlooks--; /* too short a line to go on with */
 	if (b->nlooks == KEPT)
 		memmove(&b->looks[0], &b->looks[1], (KEPT - 1) * sizeof(b->looks[0]));
 	else
