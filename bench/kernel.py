@@ -148,8 +148,8 @@ def optional(what, measure):
 
 
 def section_syscall(cairn, lttng):
-    names = ('untraced', 'ring only, tracefs', 'spliced to files, tracefs', 'perf record',
-             'cairn record -k, to disk as CTF', 'strace, same CPU')
+    names = ('untraced', 'ring only, tracefs', 'spliced to files, tracefs', 'perf record, to a file',
+             'cairn record -k, to files as CTF', 'strace, same CPU')
     series, lost = {n: Series() for n in names}, {n: [0, 0] for n in names}
     calls = (int(os.environ.get('BENCH_REPS', '7')) + 1) * int(EVENTS)
     splice = Splice(cairn, RAW)
@@ -181,13 +181,15 @@ def section_syscall(cairn, lttng):
         if not series[n].runs:
             continue
         added = [a - b for a, b in zip(series[n].medians(), base)]
-        rows.append([n, series[n].ns(), series[n].cg(), spread(added, '%+.1f') if n != names[0] else '',
-                     '%d of %d' % tuple(lost[n]) if lost[n][1] else ''])
+        ring = [a - b for a, b in zip(series[names[1]].medians(), base)]
+        rows.append([n, series[n].ns(), series[n].cg()] +
+                    ([spread(added, '%+.1f'), ratio(added, ring, '%.2f×')] if n != names[0] else ['', '']) +
+                    ['%d of %d' % tuple(lost[n]) if lost[n][1] else ''])
     table('Kernel: a system call, enter and exit recorded',
           '`bench-syscall %s` (getppid in a loop, pinned; 8 times) with raw_syscalls:sys_enter and '
           'sys_exit; ours with the default buffers, the peers with %d MiB a CPU. strace by its wall '
           'time would be more: this is the traced thread\'s.' % (EVENTS, BUFFER_KIB >> 10),
-          ['how', 'ns a call', 'cg', 'added ns', 'events lost'], rows)
+          ['how', 'ns a call', 'cg', 'added ns', 'of the ring only', 'events lost'], rows)
 
 
 def section_filter(cairn, lttng):
@@ -296,11 +298,18 @@ def section_start(cairn, lttng):
     out = os.path.join(cairn.work, 'start')
     record = '%s record -o %s -k sched:sched_switch -- true' % (cairn.command, out)
     bpftrace = 'tracepoint:sched:sched_switch { @ = count(); } BEGIN { exit() }'
-    instances = 'mkdir {0} && echo 1 >{0}/events/sched/sched_switch/enable && ' \
-                'echo >{0}/set_event && rmdir {0}'.format('%s/instances/bench-start' % TRACING)
+    where = '%s/instances/bench-start' % TRACING
+    plain = 'mkdir {0} && echo 1 >{0}/events/sched/sched_switch/enable && echo >{0}/set_event && ' \
+            'rmdir {0}'.format(where)
+    same = 'mkdir {0} && cd {0} && echo 0 >tracing_on && echo x86-tsc >trace_clock && ' \
+           'echo 8192 >buffer_size_kb && echo 1 >options/event-fork && echo $$ >set_event_pid && ' \
+           'for e in sched/sched_switch task/task_newtask task/task_rename; do echo 1 >events/$e/enable; ' \
+           'done && echo 1 >tracing_on && echo 0 >tracing_on && echo >set_event && cd / && ' \
+           'rmdir {0}'.format(where)
     commands = {
         'true': ['true'],
-        'an instance made, one event on, removed (sh)': ['sh', '-c', instances],
+        'sh: an instance made, one event on, removed': ['sh', '-c', plain],
+        'sh: the same with the settings that ours has (clock, size, pid)': ['sh', '-c', same],
         'cairn record -k sched:sched_switch -- true': ['sh', '-c', 'rm -rf %s; exec %s' % (out, record)],
         'perf record -e sched:sched_switch -- true':
             ['perf', 'record', '-q', '-o', out + '.perf', '-e', 'sched:sched_switch', 'true'],
@@ -312,8 +321,8 @@ def section_start(cairn, lttng):
             peers.ON_BENCH_CPU + [cairn.bench('timeit'), str(ROUNDS)] + argv))[0])
         if done:
             rows.append([what, spread(done['ms'], '%.1f'), '%.1f' % (done['max_rss_kib'] / 1024)])
-    first = [first_event_ms(cairn, ['-k', 'sched:sched_switch', '--all']) for _ in range(ROUNDS)]
-    rows.insert(3, ['… to its first event (--all)', spread(first, '%.1f'), ''])
+    first = [first_event_ms(cairn, ['-k', 'sched:sched_switch']) for _ in range(ROUNDS)]
+    rows.insert(4, ['… to its first event', spread(first, '%.1f'), ''])
     table('Kernel: a whole command', None, ['command', 'ms', 'peak RSS, MiB'], rows)
 
 

@@ -47,10 +47,10 @@ class Series:
         return '%.2f' % median(ns / cg for r in self.runs for ns, cg in r)
 
 
-def ratio(theirs, ours):
+def ratio(theirs, ours, form='%.1f×'):
     """Median over the rounds of theirs / ours."""
     pairs = [t / o for t, o in zip(theirs, ours) if o > 0]
-    return '%.1f×' % median(pairs) if pairs else '-'
+    return form % median(pairs) if pairs else '-'
 
 
 def spread(values, form='%.2f'):

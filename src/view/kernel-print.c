@@ -180,7 +180,8 @@ static inline char *put_hex(char *p, uint64_t v, int least)
 }
 
 /* "0x" and the like, then the number; at least `width` digits, of 16. */
-static void put_address(struct kernel_text *k, const char *prefix, uint64_t v, int width)
+static inline __attribute__((always_inline)) void put_address(
+	struct kernel_text *k, const char *prefix, uint64_t v, int width)
 {
 	size_t n = strlen(prefix);
 
