@@ -174,7 +174,8 @@ static const struct kexpr *expr(struct making *m, const struct tep_print_arg *ar
 	case TEP_PRINT_ATOM:
 		x = kplan_expr(m, KX_NUMBER);
 		if (x) /* names, like vmemmap_base, are 0 to libtraceevent */
-			x->number = strtoull(arg->atom.atom, NULL, 0);
+			x->number = arg->atom.atom[0] == '\'' ? (uint8_t)arg->atom.atom[1]
+							      : strtoull(arg->atom.atom, NULL, 0);
 		ret = x;
 		break;
 	case TEP_PRINT_NULL: ret = kplan_expr(m, KX_NUMBER); break; /* before a sign */
@@ -464,8 +465,10 @@ static const char *pointer(
 		op->kind = KO_FUNCTION;
 		op->offset_too = *p == 'F' || *p == 'S';
 		p++;
-	} else if (*p && strchr("MmIiUhBbDdEeGgKNOtVvxrRaC", *p)) {
-		return NULL; /* addresses of networks, UUIDs... */
+	} else if (*p == 'I') {
+		return kaddress_plan(m, p + 1, arg, op);
+	} else if (*p && strchr("MmiUhBbDdEeGgKNOtVvxrRaC", *p)) {
+		return NULL; /* UUIDs... */
 	}
 	op->value = expr(m, arg);
 	return op->value ? p : NULL;
@@ -491,7 +494,9 @@ static const char *argument(
 	}
 	op->kind = KO_NUMBER;
 	op->value = expr(m, mine);
-	return op->value ? p : NULL;
+	/* libtraceevent does not know characters, and takes their arguments for the next ones */
+	m->has_chars |= op->spec.conv == 'c';
+	return op->value && (!m->has_chars || m->k->o.like_kernel) ? p : NULL;
 }
 
 /* A number as it stands in the record, in the usual ways to write one, needs no look at its
@@ -555,5 +560,6 @@ struct kplan *kplan_make(struct kernel_text *k, struct tep_event *e, const struc
 		kplan_fast(k, &plan->ops[plan->nops++]);
 	}
 	plan->need = m.need;
+	plan->has_chars = m.has_chars;
 	return plan;
 }

@@ -5,8 +5,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "view/out.h"
-
 uint64_t kernel_load(const struct kernel_text *k, const uint8_t *p, unsigned size)
 {
 	uint64_t v8;
@@ -565,6 +563,7 @@ void kplan_run(struct kernel_text *k, const struct kplan *plan, const uint8_t *r
 		case KO_FUNCTION: function(k, eval(k, op->value, record), op->offset_too); break;
 		case KO_POINTER: pointer(k, &op->spec, eval(k, op->value, record)); break;
 		case KO_CALL_SITE: call_site(k, eval(k, op->value, record)); break;
+		case KO_ADDRESS: kaddress_put(k, op, record); break;
 		case KO_ARGUMENT: argument(k, eval(k, op->value, record)); break;
 		}
 		p = k->p;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "view/kernel-text.h"
+#include "view/out.h"
 
 /* ---- plans ---- */
 
@@ -96,6 +97,7 @@ enum kop_kind {
 	KO_FUNCTION,
 	KO_POINTER,
 	KO_CALL_SITE, /* "(name+0x12) ", if the function is known */
+	KO_ADDRESS, /* of a network, `from` the record; size: '4', '6' or 'S' for a socket's */
 	KO_ARGUMENT, /* of a system call: below 10 in decimal, else 0x in base 16 */
 };
 
@@ -104,6 +106,7 @@ enum kop_fast { KF_NONE, KF_HEX, KF_UNSIGNED, KF_SIGNED };
 struct kop {
 	uint8_t kind;
 	bool offset_too; /* FUNCTION: name+0x12 */
+	bool with_port, is_short; /* ADDRESS */
 	uint8_t fast; /* NUMBER: one of these, of `size` bytes `from` the record, `least` digits */
 	uint8_t size, least;
 	uint32_t from;
@@ -120,6 +123,7 @@ struct kplan {
 	struct kop *ops; /* arena */
 	uint32_t nops;
 	uint32_t need; /* records are at least so long */
+	bool has_chars; /* "%c": libtraceevent prints something else */
 };
 
 struct kernel_text_event {
@@ -174,6 +178,7 @@ struct making { /* of a plan */
 	struct tep_event *e;
 	uint32_t need; /* bytes a record must have */
 	int depth;
+	bool has_chars;
 };
 /* Each gives NULL if it is not known how, or without memory. */
 struct kexpr *kplan_expr(struct making *m, enum kexpr_kind kind);
@@ -191,6 +196,11 @@ struct kplan *kplan_by_plugin(struct kernel_text *k, struct tep_event *e);
 struct kplan *kplan_syscall(struct kernel_text *k, struct tep_event *e);
 /* Notes in a step of a plan how it can be done at once, if it can. */
 void kplan_fast(const struct kernel_text *k, struct kop *op);
+
+/* kernel-address.c: makes the step of "%pI...", p behind it; does it. */
+const char *kaddress_plan(
+	struct making *m, const char *p, const struct tep_print_arg *arg, struct kop *op);
+void kaddress_put(struct kernel_text *k, const struct kop *op, const uint8_t *record);
 
 /* kernel-print.c */
 void kplan_run(struct kernel_text *k, const struct kplan *plan, const uint8_t *record, size_t n);

@@ -167,7 +167,7 @@ static void choose(struct kernel_text *k, struct kernel_text_event *e)
 	if (k->o.like_kernel && (e->plan = kplan_syscall(k, e->tep)))
 		return; /* its format says something else: nothing to check it by */
 	e->plan = e->tep->handler ? kplan_by_plugin(k, e->tep) : kplan_make(k, e->tep, NULL);
-	e->checks = CHECKS;
+	e->checks = e->plan && e->plan->has_chars ? 0 : CHECKS;
 }
 
 struct kernel_text_event *kernel_text_event(

@@ -34,7 +34,7 @@ static const struct {
 		COMMON("flags",
 			"402") "\tfield:unsigned long f;\toffset:8;\tsize:8;\tsigned:0;\n"
 			       "\tfield:int d;\toffset:16;\tsize:4;\tsigned:1;\n"
-			       "\nprint fmt: \"%s %s %lx %08lx %5d %c %u\", "
+			       "\nprint fmt: \"%s %s %lx %08lx %5d %d %u\", "
 			       "__print_flags(REC->f, \"|\", { 1, \"A\" }, { 6, \"B\" }), "
 			       "__print_symbolic(REC->d, { 0, \"zero\" }, { -1, \"minus\" }), "
 			       "REC->f, REC->f % 7, REC->f / REC->d, REC->d, "
