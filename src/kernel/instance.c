@@ -112,14 +112,20 @@ int tracefs_instance_new(struct tracefs *top, struct tracefs **ret, struct error
 			(unsigned long long)started, n); /* fits */
 		err = mkdirat(top->fd, path, 0750) == 0 ? 0 : -errno;
 	}
+	if (err == -EACCES || err == -EPERM)
+		return tracefs_no_right(top, top->path, e);
 	if (err < 0)
 		return error_set(e, err,
 			"cannot make an instance of the kernel's tracing: %s/%s: %s", top->path,
 			path, strerror(-err));
 	*ret = instance_open(top, path + strlen("instances/"), &err);
-	if (*ret)
-		(void)tracefs_on(*ret, false, NULL); /* a fake has no such file at first */
-	if (*ret)
+	if (*ret && tracefs_on(*ret, false, NULL) == -EACCES) { /* root's, though made by us */
+		tracefs_free(*ret);
+		*ret = NULL;
+		(void)unlinkat(top->fd, path, AT_REMOVEDIR);
+		return tracefs_no_right(top, top->path, e);
+	}
+	if (*ret) /* a fake has no such file at first */
 		return 0;
 	(void)unlinkat(top->fd, path, AT_REMOVEDIR);
 	return error_set(e, err, "cannot open %s/%s: %s", top->path, path, strerror(-err));

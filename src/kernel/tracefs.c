@@ -18,29 +18,41 @@ static bool is_tracefs(const char *path)
 	char file[4096];
 
 	(void)snprintf(file, sizeof(file), "%s/trace_clock", path); /* cut: then it is not there */
-	return access(file, F_OK) == 0;
+	return faccessat(AT_FDCWD, file, F_OK, AT_EACCESS) == 0; /* capabilities count, too */
+}
+
+int tracefs_no_right(const struct tracefs *t, const char *path, struct error *e)
+{
+	bool looks = t && faccessat(t->fd, "events", R_OK | X_OK, AT_EACCESS) == 0;
+	struct stat st;
+
+	if (looks)
+		(void)error_set(e, -EACCES,
+			"recording kernel events needs root or CAP_DAC_OVERRIDE: user %u may only look at "
+			"them (%s)",
+			(unsigned)geteuid(), path);
+	else
+		(void)error_set(e, -EACCES,
+			"kernel events need root or CAP_DAC_OVERRIDE: user %u may not use %s",
+			(unsigned)geteuid(), path);
+	if (!looks && stat(path, &st) == 0 && st.st_gid != 0 && (st.st_mode & 050) == 050)
+		error_hint(e,
+			"sudo; group %u may look at them (cairn kernel list), but not record: what is made "
+			"in tracefs is root's; without -k programs' own events are recorded",
+			(unsigned)st.st_gid);
+	else
+		error_hint(e,
+			"sudo, or a session of root's `cairn daemon`; without -k programs' own events are "
+			"recorded%s",
+			looks ? ", and `cairn kernel list` works" : "");
+	return -EACCES;
 }
 
 /* Why there is nothing to be had, in words. */
 static int refuse(struct error *e, const char *path, int err)
 {
-	struct stat st;
-
-	if (err == -EACCES || err == -EPERM) {
-		(void)error_set(e, -EACCES,
-			"kernel events need root, or a group that may use %s (user %u may not)",
-			path, (unsigned)geteuid());
-		if (stat(path, &st) == 0 && st.st_gid != 0)
-			error_hint(e,
-				"group %u may: add the user to it; without, programs' own events "
-				"are recorded all the same (leave out -k)",
-				(unsigned)st.st_gid);
-		else
-			error_hint(e,
-				"run with sudo, or `mount -o remount,gid=GROUP,mode=750 "
-				"/sys/kernel/tracing`; without -k programs' own events are recorded");
-		return -EACCES;
-	}
+	if (err == -EACCES || err == -EPERM)
+		return tracefs_no_right(NULL, path, e);
 	if (err == -ENOENT)
 		(void)error_set(e, -ENOENT,
 			"kernel events need tracefs, which is not mounted on /sys/kernel/tracing");
@@ -63,7 +75,7 @@ static int find(const char **ret, struct error *e)
 			return 0;
 		}
 	/* there, but closed to us */
-	if (access(places[0], X_OK) != 0 && errno == EACCES)
+	if (faccessat(AT_FDCWD, places[0], X_OK, AT_EACCESS) != 0 && errno == EACCES)
 		return refuse(e, places[0], -EACCES);
 	if (mount("none", places[0], "tracefs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0) {
 		*ret = places[0];
@@ -94,8 +106,7 @@ int tracefs_open(const char *root, struct tracefs **ret, struct error *e)
 	t->path = strdup(path);
 	if (!t->path)
 		return error_set(e, -ENOMEM, "no memory for tracefs");
-	if (faccessat(t->fd, "events", R_OK | X_OK, AT_EACCESS) < 0 ||
-		faccessat(t->fd, "instances", W_OK | X_OK, AT_EACCESS) < 0)
+	if (faccessat(t->fd, "events", R_OK | X_OK, AT_EACCESS) < 0)
 		return refuse(e, path, -errno);
 	*ret = TAKE(t);
 	return 0;

@@ -25,15 +25,18 @@ struct tracefs {
 };
 
 /* root NULL: $CAIRN_TRACEFS, else where it is mounted, else mounted on /sys/kernel/tracing (root may).
- * 0, or -ENOENT (the kernel has none), -EACCES (e says which right is missing), -ENOMEM. */
+ * 0, or -ENOENT (the kernel has none), -EACCES (e says which right is missing), -ENOMEM. Who may only read
+ * there gets it as well: writing fails then. */
 int tracefs_open(const char *root, struct tracefs **ret, struct error *e);
+/* Says which right is missing to record, and what works without; -EACCES. t: what could be opened, or NULL. */
+int tracefs_no_right(const struct tracefs *t, const char *path, struct error *e);
 /* Forgets; an instance stays. Takes NULL. */
 void tracefs_free(struct tracefs *t);
 void auto_tracefs(struct tracefs **t);
 
 /* ---- instances ---- */
 
-/* Makes one of this process; tracing is off in it. */
+/* Makes one of this process; tracing is off in it. -EACCES: e says which right is missing. */
 int tracefs_instance_new(struct tracefs *top, struct tracefs **ret, struct error *e);
 /* One that is there already, whoever made it; tracefs_free() leaves it there. 0, -ENOENT, -errno. */
 int tracefs_instance_open(

@@ -652,6 +652,50 @@ def only_root_through_roots_host(t):
     assert not instances(d.pid)
 
 
+def as_nobody(*setpriv):
+    nobody = pwd.getpwnam("nobody")
+    return ["setpriv", "--reuid=%d" % nobody.pw_uid, "--regid=%d" % nobody.pw_gid, "--clear-groups", *setpriv]
+
+
+@test
+def what_users_may(t):
+    need_tracefs("sched:sched_process_exec")
+    if not shutil.which("setpriv"):
+        raise Skip("needs setpriv")
+    nobody = pwd.getpwnam("nobody")
+    os.chmod(t.dir, 0o755)
+    os.mkdir(t.path("nobody"))
+    os.chown(t.path("nobody"), nobody.pw_uid, nobody.pw_gid)
+    env = {"CAIRN_RUNDIR": t.path("nobody/run")}
+    if t.run([*as_nobody(), CAIRN, "--version"], status=None).status:
+        raise Skip("others cannot reach what was built")
+    t.compile("marks", MARKS)
+
+    def record(name, *options, how=(), status=0, **more):
+        return t.run([*as_nobody(*how), CAIRN, "record", "-o", t.path("nobody/" + name), *options, "--",
+                      t.path("marks")], status=status, env=dict(env, **more))
+
+    r = record("a", "-k", "sched:*", status=1)
+    assert "kernel events need root or CAP_DAC_OVERRIDE" in r.err and "without -k programs' own events" in r.err, r
+    assert not os.path.exists(t.path("nobody/a"))
+    # that works, as is said
+    record("a")
+    assert len(t.events(t.path("nobody/a"))) == 3000
+    # may look, but not write, as a group for which tracefs was mounted
+    for path in ("fake/events/sched/sched_switch", "fake/instances"):
+        os.makedirs(t.path(path))
+    t.write("fake/available_events", "sched:sched_switch\n")
+    r = record("b", "-k", "sched:*", status=1, CAIRN_TRACEFS=t.path("fake"))
+    assert "may only look at them" in r.err and "cairn kernel list" in r.err, r
+    os.chmod(t.path("fake"), 0o700)
+    r = record("b", "-k", "sched:*", status=1, CAIRN_TRACEFS=t.path("fake"))
+    assert "kernel events need root or CAP_DAC_OVERRIDE" in r.err, r
+    assert not os.path.exists(t.path("nobody/b"))
+    # the capability is enough
+    record("c", "-k", "sched:sched_process_exec", how=["--inh-caps=+dac_override", "--ambient-caps=+dac_override"])
+    assert "sched:sched_process_exec" in t.names(t.path("nobody/c"))
+
+
 API = r"""
 #include <cairn/session.h>
 #include <stdio.h>
