@@ -1,6 +1,7 @@
 /* cairn boot write: a session as a bootconfig or as a kernel command line. */
 #include "cli/boot.h"
 #include "kernel/boot-check.h"
+#include "kernel/facts.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -367,7 +368,7 @@ static void say_unread(const struct request *q)
 	static const char *const needed[] = {"CONFIG_BOOT_CONFIG", "CONFIG_BOOTTIME_TRACING"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(needed) && !q->cmdline && !q->no_kernel; i++)
-		if (boot_kernel_option(needed[i]) == 0) {
+		if (kernel_option(needed[i]) == 0) {
 			say("this kernel reads no such bootconfig, it would need %s; --cmdline is for "
 			    "any",
 				needed[i]);

@@ -24,10 +24,6 @@ int boot_kernel_read(const char *root, struct boot_kernel *ret, struct error *e)
 void boot_kernel_done(struct boot_kernel *k);
 void auto_boot_kernel(struct boot_kernel *k);
 
-/* Was the running kernel built with this option ("CONFIG_X")? 1, 0, or -1: it does not say (no
- * /proc/config.gz, nor /boot/config-RELEASE), or knows none of the name. */
-int boot_kernel_option(const char *name);
-
 struct boot_finding {
 	size_t at; /* byte of the text */
 	const char *message; /* in the arena */

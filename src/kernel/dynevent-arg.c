@@ -221,7 +221,7 @@ static int dereference(struct parse *p, struct span s, struct expr *e)
 	close = memrchr(open, ')', s.len - (size_t)(open - t));
 	if (!close)
 		return refuse(p, s.at + s.len, 0, "')' is missing");
-	if (close + 1 != t + s.len)
+	if (close + 1 != t + s.len && p->by_names) /* the kernel drops it silently */
 		return refuse(p, (size_t)(close + 1 - p->text), s.len - (size_t)(close + 1 - t),
 			"nothing can follow the ')'");
 	inner = (struct span){(size_t)(open + 1 - p->text), (size_t)(close - open) - 1};

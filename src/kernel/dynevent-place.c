@@ -117,6 +117,22 @@ static int check_symbol(struct parse *p, struct span s, const char *module, cons
 	return 0;
 }
 
+/* Behind the function may be another; behind the last there is nothing. */
+static int check_offset(
+	struct parse *p, struct span s, const char *module, const char *name, int64_t offset)
+{
+	struct world_symbol symbol;
+	uint64_t begin, end, address;
+
+	if (!world_symbol(p->w, module, name, &symbol) || !world_code_range(p->w, &begin, &end) ||
+		!begin || symbol.address < begin || symbol.address >= end)
+		return 0; /* of a module, or not told */
+	address = symbol.address + (uint64_t)offset;
+	if (address < end)
+		return 0;
+	return refuse(p, s.at, s.len, "there is no code of the kernel so far behind '%.80s'", name);
+}
+
 static int parse_address(struct parse *p, struct span s, uint64_t address)
 {
 	uint64_t begin, end;
@@ -188,12 +204,28 @@ static bool asks_for_retval(const struct parse *p)
 	return false;
 }
 
+/* Takes "MODULE:" off the symbol. */
+static int take_module(struct parse *p, struct span *s, char **ret)
+{
+	const char *colon = memchr(p->text + s->at, ':', s->len);
+	size_t n = colon ? (size_t)(colon - p->text) - s->at : 0;
+
+	*ret = NULL;
+	if (colon) {
+		*ret = span_dup(p, (struct span){s->at, n});
+		if (!*ret)
+			return no_memory(p);
+		s->at += n + 1;
+		s->len -= n + 1;
+	}
+	return s->len ? 0 : refuse(p, s->at, 0, "the name of a function is missing");
+}
+
 int parse_kernel_place(struct parse *p)
 {
 	struct dynevent *d = p->d;
 	struct span s = p->place, whole;
-	const char *colon;
-	char *word = span_dup(p, s), *symbol, *module = NULL;
+	char *word = span_dup(p, s), *symbol, *module;
 	uint64_t address;
 	int64_t offset = 0;
 	int r;
@@ -220,23 +252,20 @@ int parse_kernel_place(struct parse *p)
 	if (p->maxactive && !d->is_return)
 		return refuse(p, p->words[0].at + 1, 1,
 			"how many may be active at once is only asked of return probes");
-	colon = memchr(p->text + s.at, ':', s.len);
-	if (colon) {
-		size_t n = (size_t)(colon - p->text) - s.at;
-
-		module = span_dup(p, (struct span){s.at, n});
-		s.at += n + 1;
-		s.len -= n + 1;
-	}
-	if (s.len == 0)
-		return refuse(p, s.at, 0, "the name of a function is missing");
+	r = take_module(p, &s, &module);
+	if (r)
+		return r;
 	symbol = span_dup(p, s);
-	if (!symbol || (colon && !module))
+	if (!symbol)
 		return no_memory(p);
 	if (d->is_return && offset)
 		return refuse(p, s.at + s.len, whole.at + whole.len - s.at - s.len,
 			"a return is probed at the function, without an offset");
 	r = check_symbol(p, s, module, symbol);
+	if (!r && offset)
+		r = check_offset(p,
+			(struct span){s.at + s.len, whole.at + whole.len - s.at - s.len}, module,
+			symbol, offset);
 	if (r)
 		return r;
 	p->func_name = symbol;

@@ -400,6 +400,8 @@ static int add_field(struct parse *p, const char *name, const char *word, const 
 /* %pd, %pD: the name of a dentry or file, as the kernel writes it. */
 static int expand_dentry(struct parse *p, struct span s, struct wanted *w, struct expr *e)
 {
+	if (e->last == OP_COMM || e->last == OP_DATA)
+		return refuse(p, s.at, s.len, "this is text, not an address");
 	e->last = OP_DEREF;
 	for (int i = 0; i < 2 + w->file; i++) {
 		if (add_op(p, e, s.at))

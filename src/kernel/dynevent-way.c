@@ -258,7 +258,8 @@ int parse_numbered(struct parse *p, struct span s, uint64_t n, struct expr *e)
 	if (find_function(p, NULL))
 		return 1;
 	/* The kernel with types takes N for the number of a parameter, where that has no NAME=. */
-	if (!p->by_names && (!p->unnamed || e->nested || !world_has(p->w, WORLD_BTF)))
+	if (!p->by_names &&
+		(!p->unnamed || e->nested || !world_has(p->w, WORLD_BTF) || p->func.len == 0))
 		return 1;
 	if (n > p->func.len && (!p->by_names || !p->func.variadic)) {
 		(void)refuse(p, s.at, s.len, "%.80s has %u argument%s", p->func_name, p->func.len,

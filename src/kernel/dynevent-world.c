@@ -1,6 +1,7 @@
 /* The kernel that texts are checked against: features, symbols, events. Each file is read when it is
  * first needed and kept. What cannot be read is not known, and then the kernel judges alone. */
 #include "kernel/dynevent-impl.h"
+#include "kernel/facts.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -328,9 +329,31 @@ int world_traceable(struct dynevent_world *w, const char *glob)
 	return 0;
 }
 
+/* Is a function at this address traceable, under whatever name? */
+static bool traceable_alias(struct dynevent_world *w, uint64_t address)
+{
+	const struct buf *b = plain_file(&w->kallsyms, w->kallsyms_path);
+	const char *at = b ? b->data : NULL, *end = b ? b->data + b->len : NULL;
+	struct symbol_line l;
+	char name[256];
+
+	while (address && at < end) {
+		if (read_symbol(at, end, &l) && l.address == address && l.name_len < sizeof(name)) {
+			memcpy(name, l.name, l.name_len);
+			name[l.name_len] = '\0';
+			if (world_traceable(w, name) == 1)
+				return true;
+		}
+		at = memchr(at, '\n', (size_t)(end - at));
+		at = at ? at + 1 : end;
+	}
+	return false;
+}
+
 bool world_may_probe(struct dynevent_world *w, const char *name, const char **ret_why)
 {
 	const struct buf *b = plain_file(&w->blacklist, w->blacklist_path);
+	struct world_symbol symbol;
 	char word[256];
 
 	(void)snprintf(word, sizeof(word), "\t%s\n", name);
@@ -340,9 +363,12 @@ bool world_may_probe(struct dynevent_world *w, const char *name, const char **re
 		*ret_why = "is on the kernel's list of what must not be probed (kprobes/blacklist)";
 		return false;
 	}
+	if (!w->tracefs_path && kernel_option("CONFIG_KPROBE_EVENTS_ON_NOTRACE") == 1)
+		return true;
 	/* A part that the compiler split off ("foo.part.0") is judged by the function it is of. */
 	(void)snprintf(word, sizeof(word), "%.*s", (int)strcspn(name, "."), name);
-	if (world_traceable(w, name) == 0 && world_traceable(w, word) == 0) {
+	if (world_traceable(w, name) == 0 && world_traceable(w, word) == 0 &&
+		!(world_symbol(w, NULL, name, &symbol) && traceable_alias(w, symbol.address))) {
 		*ret_why = "is marked notrace: the kernel allows no probe in it";
 		return false;
 	}

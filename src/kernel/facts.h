@@ -34,6 +34,10 @@ bool kernel_has(const struct kernel_signs *s, const struct kfact *f);
 bool kernel_has_tracer(const struct kernel_signs *s, const char *tracer);
 const struct kfact *kfact_find(enum kfact_kind kind, const char *name); /* or NULL */
 
+/* Was the running kernel built with this option ("CONFIG_X")? 1, 0, or -1: it does not say (no
+ * /proc/config.gz, nor /boot/config-RELEASE), or knows none of the name. (kconfig.c) */
+int kernel_option(const char *name);
+
 /* True if the word stands in text, between white space. */
 bool has_word(const char *text, const char *word);
 

@@ -1,11 +1,11 @@
-/* With which options the running kernel was built, as far as it says so; see boot-check.h. */
-#include "kernel/boot-check.h"
+/* With which options the running kernel was built, as far as it says so; see facts.h. */
+#include "kernel/facts.h"
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <zlib.h>
 
-int boot_kernel_option(const char *name)
+int kernel_option(const char *name)
 {
 	char path[200], line[256], yes[80], no[96];
 	struct utsname u;
