@@ -77,18 +77,24 @@ int bprobe_read(
 /* bpf-format.c: sets `at`, fixed, ntexts; adds the format's text. */
 int bprobe_lay_out(struct bprobe *p, const struct dynevent *d, struct buf *format);
 
+enum { BPROCESSES = 1 << 22 }; /* the greatest pid_max of any kernel */
+
 /* What programs refer to. */
 struct bmaps {
 	int rings; /* array of the CPUs' rings */
 	int lost; /* array of u64, by CPU */
-	int limit; /* hash: processes (u32); -1: no limit */
+	int limit; /* array of one: a bit for each process; -1: no limit */
 	uint32_t task_tgid, task_pid; /* offsets in struct task_struct; tgid 0: not known */
 	uint64_t wake_bytes; /* so much in a ring wakes its reader */
 };
 
 /* bpf-program.c. The results are bcode_done()'s. */
-/* waits: for memory of the program that is not there yet; the program must be loaded as one that sleeps. */
-int bprogram_probe(struct bcode *c, const struct bprobe *p, const struct bmaps *m, bool waits);
+enum bhow {
+	BHOW_PLAIN,
+	BHOW_WAITS, /* for memory of programs that is not there yet: loaded as one that sleeps */
+	BHOW_TYPED, /* loaded so that the kernel's verifier knows the types of arguments */
+};
+int bprogram_probe(struct bcode *c, const struct bprobe *p, const struct bmaps *m, enum bhow how);
 int bprogram_fork(struct bcode *c, const struct bmaps *m); /* raw tracepoint sched_process_fork */
 int bprogram_end(struct bcode *c, const struct bmaps *m); /* raw tracepoint sched_process_free */
 /* Results in the 4 bytes at the kernel's address, or 0. */
@@ -106,7 +112,7 @@ struct bload {
 	uint32_t btf_id; /* of the function; 0: none */
 	int btf_fd; /* of the module that it is in; 0: vmlinux */
 	const char *name;
-	bool sleeps;
+	enum bhow how;
 };
 /* The program's fd, or an error with the verifier's last words. */
 int bload(const struct bload *l, const struct bcode *c, struct error *e);

@@ -102,6 +102,16 @@ void bcode_map(struct bcode *c, int to, int map_fd)
 	set_wide(c, to, BPF_PSEUDO_MAP_FD, (uint32_t)map_fd);
 }
 
+void bcode_map_value(struct bcode *c, int to, int map_fd)
+{
+	set_wide(c, to, BPF_PSEUDO_MAP_VALUE, (uint32_t)map_fd);
+}
+
+void bcode_math2(struct bcode *c, int op, int to, int from)
+{
+	add(c, BPF_ALU64 | op | BPF_X, to, from, 0, 0);
+}
+
 void bcode_math(struct bcode *c, int op, int to, int32_t value)
 {
 	add(c, BPF_ALU64 | op | BPF_K, to, 0, 0, value);
@@ -109,7 +119,7 @@ void bcode_math(struct bcode *c, int op, int to, int32_t value)
 
 void bcode_add(struct bcode *c, int to, int from)
 {
-	add(c, BPF_ALU64 | BPF_ADD | BPF_X, to, from, 0, 0);
+	bcode_math2(c, BPF_ADD, to, from);
 }
 
 static int width(unsigned bytes)
@@ -132,9 +142,9 @@ void bcode_store_value(struct bcode *c, unsigned bytes, int address, int offset,
 	add(c, BPF_ST | BPF_MEM | width(bytes), address, 0, offset, value);
 }
 
-void bcode_count(struct bcode *c, int address, int offset, int by)
+void bcode_atomic(struct bcode *c, int op, int address, int offset, int by)
 {
-	add(c, BPF_STX | BPF_ATOMIC | BPF_DW, address, by, offset, BPF_ADD);
+	add(c, BPF_STX | BPF_ATOMIC | BPF_DW, address, by, offset, op);
 }
 
 void bcode_call(struct bcode *c, int helper)

@@ -39,14 +39,17 @@ void bcode_mov(struct bcode *c, int to, int from);
 void bcode_set(struct bcode *c, int to, int32_t value); /* extended with its sign */
 void bcode_set64(struct bcode *c, int to, uint64_t value);
 void bcode_map(struct bcode *c, int to, int map_fd);
+void bcode_map_value(struct bcode *c, int to, int map_fd); /* the address of an array's bytes */
 /* op: BPF_ADD, BPF_AND, BPF_LSH, BPF_RSH... of 64 bits, with a constant. */
 void bcode_math(struct bcode *c, int op, int to, int32_t value);
+void bcode_math2(struct bcode *c, int op, int to, int from); /* the same with a register */
 void bcode_add(struct bcode *c, int to, int from);
 /* bytes: 1, 2, 4 or 8; the offset is of the address in a register. */
 void bcode_load(struct bcode *c, unsigned bytes, int to, int address, int offset);
 void bcode_store(struct bcode *c, unsigned bytes, int address, int offset, int from);
 void bcode_store_value(struct bcode *c, unsigned bytes, int address, int offset, int32_t value);
-void bcode_count(struct bcode *c, int address, int offset, int by); /* *(u64 *) += by, atomically */
+/* *(u64 *) op= by, atomically; op: BPF_ADD, BPF_OR, BPF_AND */
+void bcode_atomic(struct bcode *c, int op, int address, int offset, int by);
 void bcode_call(struct bcode *c, int helper);
 void bcode_jump(struct bcode *c, unsigned label);
 /* op: BPF_JEQ, BPF_JNE, BPF_JLT (unsigned), BPF_JSLT...: if reg OP value. */

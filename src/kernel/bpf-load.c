@@ -86,7 +86,7 @@ int bload(const struct bload *l, const struct bcode *c, struct error *e)
 {
 	LIBBPF_OPTS(bpf_prog_load_opts, o, .expected_attach_type = l->attach_type,
 		.attach_btf_id = l->btf_id, .attach_btf_obj_fd = (uint32_t)l->btf_fd,
-		.prog_flags = l->sleeps ? BPF_F_SLEEPABLE : 0);
+		.prog_flags = l->how == BHOW_WAITS ? BPF_F_SLEEPABLE : 0);
 	int fd = bpf_prog_load(l->type, l->name, "GPL", c->insns, c->len, &o), err;
 	AUTO(free) char *log = NULL;
 
@@ -119,7 +119,7 @@ int bload_raw_tracepoint(int prog, const char *name, struct error *e)
 
 	if (fd >= 0)
 		return fd;
-	if (err == -ENOENT || err == -EINVAL)
+	if (name && (err == -ENOENT || err == -EINVAL))
 		return error_set(e, err, "the kernel has no tracepoint '%.100s' for BPF", name);
 	return bpf_refused(e, err, "raw tracepoints");
 }

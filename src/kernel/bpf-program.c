@@ -18,6 +18,7 @@
  * Kept in registers: 6 the context, 7 the room, 8 the value that is followed, 9 the ring.
  */
 #include "kernel/bpf-impl.h"
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -42,6 +43,9 @@ enum { TRIES_MAX = 8 };
 #define FAULT "(fault)" /* what tracefs has for a text that cannot be read */
 #define RECORD_TEXTS_MAX 0xffffu /* places in a record have 16 bits */
 
+/* A table of all processes that there can be on Linux: a bit each. */
+static_assert((BPROCESSES & (BPROCESSES - 1)) == 0 && BPROCESSES % 64 == 0, "see find_process()");
+
 static const uint16_t slots[] = {64, 512, 4096};
 
 struct program {
@@ -50,6 +54,7 @@ struct program {
 	const struct bmaps *m;
 	bool user; /* pointers lead into user memory */
 	bool waits; /* may wait for it */
+	bool typed; /* pointers have types that the verifier knows: plain loads will do */
 	unsigned slot; /* bytes of a text's room */
 	unsigned text; /* the next one */
 	unsigned again; /* label: with larger slots; if a larger one is tried */
@@ -110,9 +115,19 @@ static void check_read(struct program *g, int64_t offset, unsigned n, unsigned f
 	bcode_here(g->c, well);
 }
 
-/* VALUE = *(VALUE + offset) */
-static void follow(struct program *g, const struct bstep *s, unsigned fault)
+/* May the step be a load? What cannot be read is 0 then. */
+static bool is_load(const struct program *g, const struct bfetch *f, const struct bstep *s)
 {
+	return g->typed && f->base == BBASE_ARGUMENT && !s->user && s->offset == (int16_t)s->offset;
+}
+
+/* VALUE = *(VALUE + offset) */
+static void follow(struct program *g, const struct bfetch *f, const struct bstep *s, unsigned fault)
+{
+	if (is_load(g, f, s)) {
+		bcode_load(g->c, 8, VALUE, VALUE, (int)s->offset);
+		return;
+	}
 	to_frame(g->c, BPF_REG_1, AT_VALUE);
 	bcode_set(g->c, BPF_REG_2, 8);
 	read_memory(g, s);
@@ -165,7 +180,7 @@ static void begin(struct program *g, const struct bfetch *f, unsigned fault)
 	case BBASE_STACK_POINTER: bcode_load(c, 8, VALUE, CTX, SP); break;
 	case BBASE_STACK:
 		bcode_load(c, 8, VALUE, CTX, SP);
-		follow(g, &(struct bstep){(int64_t)f->number * 8, true}, fault);
+		follow(g, f, &(struct bstep){(int64_t)f->number * 8, true}, fault);
 		break;
 	case BBASE_ARGUMENT: bcode_load(c, 8, VALUE, CTX, (int)MIN(f->number, 4095u) * 8); break;
 	case BBASE_RETVAL:
@@ -201,6 +216,15 @@ static void put_zeros(struct program *g, uint32_t at, uint32_t n)
 	}
 }
 
+static void put_value(struct program *g, const struct bfetch *f)
+{
+	if (f->bit_width) { /* the bits to the top, and down again */
+		bcode_math(g->c, BPF_LSH, VALUE, 64 - f->bit_offset - f->bit_width);
+		bcode_math(g->c, BPF_RSH, VALUE, 64 - f->bit_width);
+	}
+	bcode_store(g->c, f->type->size, ROOM, (int)(BRECORD_HEAD + f->at), VALUE);
+}
+
 static void put_number(struct program *g, const struct bfetch *f)
 {
 	struct bcode *c = g->c;
@@ -209,8 +233,11 @@ static void put_number(struct program *g, const struct bfetch *f)
 
 	begin(g, f, fault);
 	for (unsigned i = 0; i + 1 < f->nsteps; i++)
-		follow(g, &f->steps[i], fault);
-	if (f->nsteps && !f->bit_width) {
+		follow(g, f, &f->steps[i], fault);
+	if (f->nsteps && !f->count && is_load(g, f, &f->steps[f->nsteps - 1])) {
+		bcode_load(c, size, VALUE, VALUE, (int)f->steps[f->nsteps - 1].offset);
+		put_value(g, f);
+	} else if (f->nsteps && !f->bit_width) {
 		const struct bstep *last = &f->steps[f->nsteps - 1];
 
 		to_room(g, BPF_REG_1, f->at);
@@ -227,11 +254,7 @@ static void put_number(struct program *g, const struct bfetch *f)
 			check_read(g, f->steps[f->nsteps - 1].offset, size, fault);
 			bcode_load(c, 8, VALUE, FRAME, AT_VALUE);
 		}
-		if (f->bit_width) { /* the bits to the top, and down again */
-			bcode_math(c, BPF_LSH, VALUE, 64 - f->bit_offset - f->bit_width);
-			bcode_math(c, BPF_RSH, VALUE, 64 - f->bit_width);
-		}
-		bcode_store(c, size, ROOM, (int)(BRECORD_HEAD + f->at), VALUE);
+		put_value(g, f);
 	}
 	if (!bcode_leads_to(c, fault))
 		return; /* the verifier takes no code that nothing reaches */
@@ -333,12 +356,12 @@ static void put_texts(struct program *g, const struct bfetch *f)
 
 		begin(g, f, fault);
 		for (unsigned k = 0; k < last; k++)
-			follow(g, &f->steps[k], fault);
+			follow(g, f, &f->steps[k], fault);
 		if (f->count) { /* an array of pointers to texts */
 			struct bstep element = f->steps[last];
 
 			element.offset += 8 * (int64_t)i;
-			follow(g, &element, fault);
+			follow(g, f, &element, fault);
 			put_text(g, &here, user, at, fault);
 		} else {
 			put_text(g, f->nsteps ? &f->steps[last] : &here, user, at, fault);
@@ -372,6 +395,29 @@ static void read_task(struct bcode *c, unsigned n, uint32_t offset, int at)
 	bcode_call(c, BPF_FUNC_probe_read);
 }
 
+/* r1 = the address of the word of the table that has the process (r0) in it; r2 = its bit */
+static void find_process(struct bcode *c, int map)
+{
+	bcode_map_value(c, BPF_REG_1, map);
+	bcode_math(c, BPF_AND, BPF_REG_0, BPROCESSES - 1); /* as the verifier must see */
+	bcode_mov(c, BPF_REG_2, BPF_REG_0);
+	bcode_math(c, BPF_RSH, BPF_REG_2, 6);
+	bcode_math(c, BPF_LSH, BPF_REG_2, 3);
+	bcode_add(c, BPF_REG_1, BPF_REG_2);
+	bcode_math(c, BPF_AND, BPF_REG_0, 63);
+	bcode_set(c, BPF_REG_2, 1);
+	bcode_math2(c, BPF_LSH, BPF_REG_2, BPF_REG_0);
+}
+
+/* Goes to `there` if the process (r0) is in the table. */
+static void jump_if_wanted(struct bcode *c, int map, unsigned there)
+{
+	find_process(c, map);
+	bcode_load(c, 8, BPF_REG_1, BPF_REG_1, 0);
+	bcode_math2(c, BPF_AND, BPF_REG_1, BPF_REG_2);
+	bcode_jump_if(c, BPF_JNE, BPF_REG_1, 0, there);
+}
+
 static void check_limit(struct program *g, unsigned wanted)
 {
 	struct bcode *c = g->c;
@@ -379,15 +425,13 @@ static void check_limit(struct program *g, unsigned wanted)
 	if (g->m->limit < 0)
 		return;
 	bcode_math(c, BPF_RSH, BPF_REG_0, 32); /* the process, of bpf_get_current_pid_tgid() */
-	bcode_store(c, 4, FRAME, AT_KEY, BPF_REG_0);
-	look_up(c, g->m->limit, AT_KEY);
-	bcode_jump_if(c, BPF_JNE, BPF_REG_0, 0, wanted);
+	jump_if_wanted(c, g->m->limit, wanted);
 	for (unsigned n = 0; n < 8; n++) {
 		if (!(g->p->tasks & 1u << n))
 			continue;
 		read_task(c, n, g->m->task_tgid, AT_KEY);
-		look_up(c, g->m->limit, AT_KEY);
-		bcode_jump_if(c, BPF_JNE, BPF_REG_0, 0, wanted);
+		bcode_load(c, 4, BPF_REG_0, FRAME, AT_KEY);
+		jump_if_wanted(c, g->m->limit, wanted);
 	}
 	bcode_exit(c, 0);
 }
@@ -479,7 +523,7 @@ static void count_lost(struct bcode *c, const struct bmaps *m)
 	look_up(c, m->lost, AT_CPU);
 	bcode_jump_if(c, BPF_JEQ, BPF_REG_0, 0, none);
 	bcode_set(c, BPF_REG_1, 1);
-	bcode_count(c, BPF_REG_0, 0, BPF_REG_1);
+	bcode_atomic(c, BPF_ADD, BPF_REG_0, 0, BPF_REG_1);
 	bcode_here(c, none);
 	bcode_exit(c, 0);
 }
@@ -489,13 +533,14 @@ static bool slot_fits(const struct bprobe *p, unsigned i)
 	return i < ARRAY_SIZE(slots) && p->fixed + p->ntexts * slots[i] <= RECORD_TEXTS_MAX;
 }
 
-int bprogram_probe(struct bcode *c, const struct bprobe *p, const struct bmaps *m, bool waits)
+int bprogram_probe(struct bcode *c, const struct bprobe *p, const struct bmaps *m, enum bhow how)
 {
 	struct program g = {.c = c,
 		.p = p,
 		.m = m,
 		.user = p->place == BPLACE_UPROBE || p->place == BPLACE_URETPROBE,
-		.waits = waits};
+		.waits = how == BHOW_WAITS,
+		.typed = how == BHOW_TYPED};
 	unsigned wanted = bcode_label(c), lost = bcode_label(c), none = bcode_label(c);
 
 	bcode_mov(c, CTX, BPF_REG_1);
@@ -508,7 +553,7 @@ int bprogram_probe(struct bcode *c, const struct bprobe *p, const struct bmaps *
 	look_up(c, m->rings, AT_CPU);
 	bcode_jump_if(c, BPF_JEQ, BPF_REG_0, 0, none);
 	bcode_mov(c, RING, BPF_REG_0);
-	if (waits)
+	if (g.waits)
 		bcode_store_value(c, 8, FRAME, AT_TRIES, 0);
 	for (unsigned i = 0; i == 0 || (p->ntexts && slot_fits(p, i)); i++) {
 		g.slot = p->ntexts ? slots[i] : 0;
@@ -538,27 +583,19 @@ int bprogram_peek(struct bcode *c, uint64_t address)
 
 int bprogram_fork(struct bcode *c, const struct bmaps *m)
 {
-	unsigned ours = bcode_label(c), lost = bcode_label(c);
+	unsigned ours = bcode_label(c);
 
 	bcode_mov(c, CTX, BPF_REG_1);
 	read_task(c, 0, m->task_tgid, AT_KEY);
-	look_up(c, m->limit, AT_KEY);
-	bcode_jump_if(c, BPF_JNE, BPF_REG_0, 0, ours);
+	bcode_load(c, 4, BPF_REG_0, FRAME, AT_KEY);
+	jump_if_wanted(c, m->limit, ours);
 	bcode_exit(c, 0);
 	bcode_here(c, ours);
 	read_task(c, 1, m->task_tgid, AT_KEY);
-	bcode_store_value(c, 8, FRAME, AT_VALUE, 1);
-	bcode_map(c, BPF_REG_1, m->limit);
-	to_frame(c, BPF_REG_2, AT_KEY);
-	to_frame(c, BPF_REG_3, AT_VALUE);
-	bcode_set(c, BPF_REG_4, BPF_ANY);
-	bcode_call(c, BPF_FUNC_map_update_elem);
-	bcode_jump_if(c, BPF_JNE, BPF_REG_0, 0, lost); /* the table is full: its events are */
+	bcode_load(c, 4, BPF_REG_0, FRAME, AT_KEY);
+	find_process(c, m->limit);
+	bcode_atomic(c, BPF_OR, BPF_REG_1, 0, BPF_REG_2);
 	bcode_exit(c, 0);
-	bcode_here(c, lost);
-	bcode_call(c, BPF_FUNC_get_smp_processor_id);
-	bcode_store(c, 4, FRAME, AT_CPU, BPF_REG_0);
-	count_lost(c, m);
 	return bcode_done(c);
 }
 
@@ -570,14 +607,14 @@ int bprogram_end(struct bcode *c, const struct bmaps *m)
 	bcode_mov(c, CTX, BPF_REG_1);
 	read_task(c, 0, m->task_pid, AT_VALUE);
 	read_task(c, 0, m->task_tgid, AT_KEY);
-	bcode_load(c, 4, VALUE, FRAME, AT_VALUE);
+	bcode_load(c, 4, BPF_REG_0, FRAME, AT_VALUE);
 	bcode_load(c, 4, BPF_REG_1, FRAME, AT_KEY);
-	bcode_jump_if_same(c, VALUE, BPF_REG_1, first);
+	bcode_jump_if_same(c, BPF_REG_0, BPF_REG_1, first);
 	bcode_exit(c, 0);
 	bcode_here(c, first);
-	bcode_map(c, BPF_REG_1, m->limit);
-	to_frame(c, BPF_REG_2, AT_KEY);
-	bcode_call(c, BPF_FUNC_map_delete_elem);
+	find_process(c, m->limit);
+	bcode_math(c, BPF_XOR, BPF_REG_2, -1);
+	bcode_atomic(c, BPF_AND, BPF_REG_1, 0, BPF_REG_2);
 	bcode_exit(c, 0);
 	return bcode_done(c);
 }

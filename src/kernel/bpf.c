@@ -10,7 +10,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define PROCESSES_MAX 65536u
 #define RING_MIN 65536u
 #define RING_MAX (1u << 30)
 #define WAKE_PART 4 /* a reader is woken when 1/WAKE_PART of a ring is full */
@@ -18,6 +17,7 @@
 struct part { /* a program, and what it is attached by */
 	int prog, link; /* owned; -1 */
 	bool is_off; /* switched off */
+	bool has_types; /* a tracepoint's program: attached by its type, not by name */
 	struct bprobe probe; /* owned */
 };
 
@@ -28,6 +28,8 @@ struct kbpf {
 	struct bring *rings; /* owned: ncpus */
 	uint64_t *lost; /* mapped: of maps.lost, one word a CPU */
 	size_t lost_bytes;
+	uint64_t *
+		processes; /* mapped: of maps.limit, written by the kernel's programs, too; or NULL */
 	struct part *parts; /* owned vector */
 	size_t nparts, parts_cap;
 	int fork, end; /* programs that keep the table of processes; -1 */
@@ -103,12 +105,19 @@ static int make_losses(struct kbpf *k, struct error *e)
 
 static int make_table(struct kbpf *k, struct error *e)
 {
-	LIBBPF_OPTS(bpf_map_create_opts, o, .map_flags = BPF_F_NO_PREALLOC);
+	LIBBPF_OPTS(bpf_map_create_opts, o, .map_flags = BPF_F_MMAPABLE);
+	void *p;
 
 	if (!k->config.limited)
 		return 0;
-	k->maps.limit = make_map(BPF_MAP_TYPE_HASH, "cairn_limit", 1, PROCESSES_MAX, &o, e);
-	return MIN(k->maps.limit, 0);
+	k->maps.limit = make_map(BPF_MAP_TYPE_ARRAY, "cairn_limit", BPROCESSES / 8, 1, &o, e);
+	if (k->maps.limit < 0)
+		return k->maps.limit;
+	p = mmap(NULL, BPROCESSES / 8, PROT_READ | PROT_WRITE, MAP_SHARED, k->maps.limit, 0);
+	if (p == MAP_FAILED)
+		return error_set(e, -errno, "a BPF map cannot be mapped: %s", strerror(errno));
+	k->processes = p;
+	return 0;
 }
 
 int kbpf_new(const struct kbpf_config *config, struct kbpf **ret, struct error *e)
@@ -150,6 +159,8 @@ void kbpf_free(struct kbpf *k)
 	free(k->rings);
 	if (k->lost)
 		(void)munmap(k->lost, k->lost_bytes);
+	if (k->processes)
+		(void)munmap(k->processes, BPROCESSES / 8);
 	close_fd(&k->maps.rings);
 	close_fd(&k->maps.lost);
 	close_fd(&k->maps.limit);
@@ -255,6 +266,23 @@ static int module_types(const char *module, struct error *e)
 	return error_set(e, -ENOENT, "the kernel has no types of the module '%.60s'", module);
 }
 
+/* With types, if the kernel has any for it. */
+static void describe_tracepoint(
+	struct kbpf *k, const struct bprobe *p, struct dynevent_world *w, struct bload *l)
+{
+	const struct btf *types = kbtf_vmlinux(dynevent_world_btf(w), NULL);
+	char name[160];
+	int id;
+
+	(void)snprintf(name, sizeof(name), "btf_trace_%s", p->what); /* cut: is not found */
+	id = types && !k->config.no_types ? btf__find_by_name_kind(types, name, BTF_KIND_TYPEDEF)
+					  : -1;
+	l->type = id > 0 ? BPF_PROG_TYPE_TRACING : BPF_PROG_TYPE_RAW_TRACEPOINT;
+	l->attach_type = id > 0 ? BPF_TRACE_RAW_TP : 0;
+	l->btf_id = id > 0 ? (uint32_t)id : 0;
+	l->how = id > 0 ? BHOW_TYPED : BHOW_PLAIN;
+}
+
 /* What a program for this probe is to be attached to. l->btf_fd is the caller's to close. */
 static int describe(struct kbpf *k, const struct bprobe *p, struct dynevent_world *w,
 	struct bload *l, struct error *e)
@@ -263,15 +291,17 @@ static int describe(struct kbpf *k, const struct bprobe *p, struct dynevent_worl
 	int err, id;
 
 	switch (p->place) {
-	case BPLACE_TRACEPOINT: l->type = BPF_PROG_TYPE_RAW_TRACEPOINT; return 0;
+	case BPLACE_TRACEPOINT: describe_tracepoint(k, p, w, l); return 0;
 	case BPLACE_UPROBE:
 	case BPLACE_URETPROBE:
 		l->type = BPF_PROG_TYPE_KPROBE;
 		l->attach_type = k->config.no_multi ? 0 : BLOAD_UPROBE_MULTI;
+		l->how = k->no_sleep ? BHOW_PLAIN : BHOW_WAITS;
 		return 0;
 	case BPLACE_FENTRY:
 	case BPLACE_FEXIT: break;
 	}
+	l->how = BHOW_TYPED;
 	l->type = BPF_PROG_TYPE_TRACING;
 	l->attach_type = p->place == BPLACE_FENTRY ? BPF_TRACE_FENTRY : BPF_TRACE_FEXIT;
 	err = kbtf_find_func(dynevent_world_btf(w), p->module, p->what, &f, e);
@@ -294,7 +324,7 @@ static int describe(struct kbpf *k, const struct bprobe *p, struct dynevent_worl
 static int make_program(struct kbpf *k, struct part *part, const struct bload *l, struct error *e)
 {
 	struct bcode c = {0};
-	int err = bprogram_probe(&c, &part->probe, &k->maps, l->sleeps);
+	int err = bprogram_probe(&c, &part->probe, &k->maps, l->how);
 
 	if (err)
 		err = error_set(e, err, "no program can be made of this probe: %s",
@@ -305,29 +335,45 @@ static int make_program(struct kbpf *k, struct part *part, const struct bload *l
 	return MIN(err, 0);
 }
 
+/* What an older kernel, or a stricter verifier, may take instead. False: nothing. */
+static bool simpler(struct kbpf *k, struct part *part, struct bload *l)
+{
+	if (l->how == BHOW_TYPED) {
+		l->how = BHOW_PLAIN; /* all memory by calls */
+		if (part->probe.place == BPLACE_TRACEPOINT) {
+			l->type = BPF_PROG_TYPE_RAW_TRACEPOINT;
+			l->attach_type = l->btf_id = 0;
+		}
+		return true;
+	}
+	if (l->attach_type == BLOAD_UPROBE_MULTI) {
+		k->config.no_multi = true; /* a kernel before 6.6 */
+		l->attach_type = 0;
+		return true;
+	}
+	if (l->how == BHOW_WAITS) {
+		k->no_sleep = true; /* a kernel before 6.0: what is not there cannot be read */
+		l->how = BHOW_PLAIN;
+		return true;
+	}
+	return false;
+}
+
 static int load(struct kbpf *k, struct part *part, struct dynevent_world *w,
 	const struct dynevent *d, struct error *e)
 {
-	struct bload l = {.sleeps = !k->no_sleep};
+	struct bload l = {0};
 	char name[BPF_OBJ_NAME_LEN];
 	int err = describe(k, &part->probe, w, &l, e);
 
 	if (err)
 		return err;
-	l.sleeps &= l.type == BPF_PROG_TYPE_KPROBE;
 	(void)snprintf(name, sizeof(name), "cairn_%.9s", d->event); /* as bpftool shows it */
 	l.name = name;
-	err = make_program(k, part, &l, e);
-	if (err == -EINVAL && l.attach_type == BLOAD_UPROBE_MULTI) {
-		k->config.no_multi = true; /* a kernel before 6.6 */
-		l.attach_type = 0;
+	do
 		err = make_program(k, part, &l, e);
-	}
-	if (err == -EINVAL && l.sleeps) {
-		k->no_sleep = true; /* a kernel before 6.0: what is not there cannot be read */
-		l.sleeps = false;
-		err = make_program(k, part, &l, e);
-	}
+	while ((err == -EINVAL || err == -EACCES) && simpler(k, part, &l));
+	part->has_types = l.how == BHOW_TYPED;
 	if (l.btf_fd)
 		(void)close(l.btf_fd);
 	return err;
@@ -373,7 +419,9 @@ int kbpf_program(const struct kbpf *k, uint16_t id)
 static int attach(struct kbpf *k, struct part *p, struct error *e)
 {
 	switch (p->probe.place) {
-	case BPLACE_TRACEPOINT: p->link = bload_raw_tracepoint(p->prog, p->probe.what, e); break;
+	case BPLACE_TRACEPOINT:
+		p->link = bload_raw_tracepoint(p->prog, p->has_types ? NULL : p->probe.what, e);
+		break;
 	case BPLACE_FENTRY:
 	case BPLACE_FEXIT: p->link = bload_function(p->prog, e); break;
 	case BPLACE_UPROBE:
@@ -438,15 +486,12 @@ void kbpf_remove(struct kbpf *k, uint16_t id)
 	}
 }
 
-int kbpf_limit(struct kbpf *k, pid_t pid, struct error *e)
+void kbpf_limit(struct kbpf *k, pid_t pid)
 {
-	uint32_t key = (uint32_t)pid;
-	uint8_t yes = 1;
+	uint32_t at = (uint32_t)pid & (BPROCESSES - 1);
 
-	if (k->maps.limit < 0 || bpf_map_update_elem(k->maps.limit, &key, &yes, BPF_ANY) == 0)
-		return 0;
-	return error_set(
-		e, -errno, "the kernel refuses a limit to process %d: %s", pid, strerror(errno));
+	if (k->processes) /* with the kernel's own, in no order that matters */
+		(void)fetch_or_relaxed(&k->processes[at / 64], 1ull << at % 64);
 }
 
 static uint64_t missed(int prog)

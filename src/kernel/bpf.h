@@ -1,7 +1,7 @@
 /* Probes by BPF: the texts of dynevent.h, recorded by programs that are generated here and loaded with
  * bpf(2), where tracefs has no such probes or where it is asked for. No compiler takes part.
  *
- *	tprobe			a raw tracepoint
+ *	tprobe			a tracepoint with types (BTF), else a raw one
  *	kprobe, fprobe		fentry of the function (kernels that let BPF trace functions)
  *	kretprobe, %return	fexit
  *	uprobe			uprobe_multi (6.6 and later), else a uprobe of perf_event_open(2)
@@ -19,8 +19,8 @@
  * gives each CPU's order of time. What finds no room is counted, by CPU. The time is
  * CLOCK_MONOTONIC, the one clock that all BPF programs have.
  *
- * Limits are by process: a table of them that two programs of ours keep (fork adds a child of one
- * that is there, the end of a process takes it away). Of sched_switch, sched_wakeup, sched_wakeup_new and
+ * Limits are by process: a table of them, a bit each, that two programs of ours keep (fork adds a child of
+ * one that is there, the end of a process takes it away). Of sched_switch, sched_wakeup, sched_wakeup_new and
  * sched_waking the other task counts, too, as tracefs has it.
  *
  * Nothing is pinned: programs, links, maps and rings end with the file descriptors, whatever ends
@@ -52,6 +52,7 @@ struct kbpf_config {
 	uint64_t ring_bytes; /* of each CPU; rounded up to a power of two */
 	bool limited; /* to processes that kbpf_limit() names, and their children */
 	bool no_multi; /* uprobes one by one, as kernels before 6.6 have them */
+	bool no_types; /* tracepoints without their types, for tests */
 };
 
 /* Makes the rings. 0; -EPERM: not allowed; -EOPNOTSUPP: this kernel has no such BPF. */
@@ -69,7 +70,7 @@ int kbpf_start(struct kbpf *k, struct error *e);
 int kbpf_switch(struct kbpf *k, uint16_t id, bool on, struct error *e);
 void kbpf_remove(struct kbpf *k, uint16_t id); /* if there is such a one */
 /* A process whose events are wanted; after kbpf_start() its children are followed. */
-int kbpf_limit(struct kbpf *k, pid_t pid, struct error *e);
+void kbpf_limit(struct kbpf *k, pid_t pid);
 void kbpf_stop(struct kbpf *k);
 
 struct kbpf_record {

@@ -139,7 +139,7 @@ static int limit(struct session *s, struct error *err)
 		return 0;
 	r = tracefs_read(k->instance, "set_event_pid", &list, err);
 	for (at = r == 0 ? list.data : NULL; at && *at && r == 0; at += *at == '\n') {
-		r = kbpf_limit(k->bpf->k, process_of((pid_t)strtol(at, NULL, 10)), err);
+		kbpf_limit(k->bpf->k, process_of((pid_t)strtol(at, NULL, 10)));
 		at += strcspn(at, "\n");
 	}
 	return r;

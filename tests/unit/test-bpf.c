@@ -35,7 +35,7 @@ TEST(instructions)
 	bcode_store(&c, 8, 10, -16, 4);
 	bcode_store_value(&c, 1, 7, 3, 9);
 	bcode_math(&c, BPF_RSH, 4, 32);
-	bcode_count(&c, 0, 0, 1);
+	bcode_atomic(&c, BPF_ADD, 0, 0, 1);
 	bcode_call(&c, BPF_FUNC_ktime_get_ns);
 	bcode_exit(&c, 1);
 	CHECK_INT(bcode_done(&c), 0);
