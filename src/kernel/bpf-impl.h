@@ -95,6 +95,12 @@ enum bhow {
 	BHOW_TYPED, /* loaded so that the kernel's verifier knows the types of arguments */
 };
 int bprogram_probe(struct bcode *c, const struct bprobe *p, const struct bmaps *m, enum bhow how);
+#define BREG_CTX BPF_REG_6 /* where programs keep their context */
+
+/* bpf-process.c: a member (4 bytes at offset) of the task in argument n of the context, to the frame. */
+void bprocess_of_task(struct bcode *c, unsigned n, uint32_t offset, int at);
+/* Goes to `there` if the process (register 0) is in the table. Uses registers 0 to 2. */
+void bprocess_jump_if_there(struct bcode *c, int map, unsigned there);
 int bprogram_fork(struct bcode *c, const struct bmaps *m); /* raw tracepoint sched_process_fork */
 int bprogram_end(struct bcode *c, const struct bmaps *m); /* raw tracepoint sched_process_free */
 /* Results in the 4 bytes at the kernel's address, or 0. */

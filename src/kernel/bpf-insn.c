@@ -122,6 +122,12 @@ void bcode_add(struct bcode *c, int to, int from)
 	bcode_math2(c, BPF_ADD, to, from);
 }
 
+void bcode_to_frame(struct bcode *c, int to, int at)
+{
+	bcode_mov(c, to, BPF_REG_10);
+	bcode_math(c, BPF_ADD, to, at);
+}
+
 static int width(unsigned bytes)
 {
 	return bytes == 1 ? BPF_B : bytes == 2 ? BPF_H : bytes == 4 ? BPF_W : BPF_DW;

@@ -44,6 +44,7 @@ void bcode_map_value(struct bcode *c, int to, int map_fd); /* the address of an 
 void bcode_math(struct bcode *c, int op, int to, int32_t value);
 void bcode_math2(struct bcode *c, int op, int to, int from); /* the same with a register */
 void bcode_add(struct bcode *c, int to, int from);
+void bcode_to_frame(struct bcode *c, int to, int at); /* the address of a place in it */
 /* bytes: 1, 2, 4 or 8; the offset is of the address in a register. */
 void bcode_load(struct bcode *c, unsigned bytes, int to, int address, int offset);
 void bcode_store(struct bcode *c, unsigned bytes, int address, int offset, int from);

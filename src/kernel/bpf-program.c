@@ -18,11 +18,10 @@
  * Kept in registers: 6 the context, 7 the room, 8 the value that is followed, 9 the ring.
  */
 #include "kernel/bpf-impl.h"
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
-#define CTX BPF_REG_6
+#define CTX BREG_CTX
 #define ROOM BPF_REG_7
 #define VALUE BPF_REG_8
 #define RING BPF_REG_9
@@ -42,9 +41,6 @@ enum { TRIES_MAX = 8 };
 
 #define FAULT "(fault)" /* what tracefs has for a text that cannot be read */
 #define RECORD_TEXTS_MAX 0xffffu /* places in a record have 16 bits */
-
-/* A table of all processes that there can be on Linux: a bit each. */
-static_assert((BPROCESSES & (BPROCESSES - 1)) == 0 && BPROCESSES % 64 == 0, "see find_process()");
 
 static const uint16_t slots[] = {64, 512, 4096};
 
@@ -76,12 +72,6 @@ static void read_memory(struct program *g, const struct bstep *s)
 	}
 	/* Like tracefs, BPF_FUNC_probe_read goes by the address; user space is also reached by ..._user. */
 	bcode_call(g->c, s->user || g->user ? BPF_FUNC_probe_read_user : BPF_FUNC_probe_read);
-}
-
-static void to_frame(struct bcode *c, int reg, int at)
-{
-	bcode_mov(c, reg, FRAME);
-	bcode_math(c, BPF_ADD, reg, at);
 }
 
 /* A read of n bytes at VALUE + offset failed: waits for them, or leads to `fault`. */
@@ -128,7 +118,7 @@ static void follow(struct program *g, const struct bfetch *f, const struct bstep
 		bcode_load(g->c, 8, VALUE, VALUE, (int)s->offset);
 		return;
 	}
-	to_frame(g->c, BPF_REG_1, AT_VALUE);
+	bcode_to_frame(g->c, BPF_REG_1, AT_VALUE);
 	bcode_set(g->c, BPF_REG_2, 8);
 	read_memory(g, s);
 	check_read(g, s->offset, 8, fault);
@@ -145,7 +135,7 @@ static void wait_for_memory(struct program *g, unsigned begin)
 	bcode_mov(c, BPF_REG_1, ROOM);
 	bcode_set(c, BPF_REG_2, BPF_RB_NO_WAKEUP);
 	bcode_call(c, BPF_FUNC_ringbuf_discard);
-	to_frame(c, BPF_REG_1, AT_VALUE);
+	bcode_to_frame(c, BPF_REG_1, AT_VALUE);
 	bcode_set(c, BPF_REG_2, 1);
 	bcode_load(c, 8, BPF_REG_3, FRAME, AT_WHERE);
 	bcode_call(c, BPF_FUNC_copy_from_user);
@@ -155,7 +145,7 @@ static void wait_for_memory(struct program *g, unsigned begin)
 	bcode_set(c, BPF_REG_1, TRIES_MAX); /* there is no such memory */
 	bcode_here(c, there);
 	bcode_store(c, 8, FRAME, AT_TRIES, BPF_REG_1);
-	to_frame(c, BPF_REG_1, AT_VALUE);
+	bcode_to_frame(c, BPF_REG_1, AT_VALUE);
 	bcode_set(c, BPF_REG_2, 1);
 	bcode_load(c, 8, BPF_REG_3, FRAME, AT_WHERE);
 	bcode_load(c, 8, BPF_REG_4, FRAME, AT_LAST);
@@ -248,7 +238,7 @@ static void put_number(struct program *g, const struct bfetch *f)
 	} else {
 		if (f->nsteps) {
 			bcode_store_value(c, 8, FRAME, AT_VALUE, 0);
-			to_frame(c, BPF_REG_1, AT_VALUE);
+			bcode_to_frame(c, BPF_REG_1, AT_VALUE);
 			bcode_set(c, BPF_REG_2, (int32_t)size);
 			read_memory(g, &f->steps[f->nsteps - 1]);
 			check_read(g, f->steps[f->nsteps - 1].offset, size, fault);
@@ -380,42 +370,8 @@ static void put_texts(struct program *g, const struct bfetch *f)
 static void look_up(struct bcode *c, int map, int key)
 {
 	bcode_map(c, BPF_REG_1, map);
-	to_frame(c, BPF_REG_2, key);
+	bcode_to_frame(c, BPF_REG_2, key);
 	bcode_call(c, BPF_FUNC_map_lookup_elem);
-}
-
-/* A member (4 bytes) of the task in argument n of the context, into the frame. */
-static void read_task(struct bcode *c, unsigned n, uint32_t offset, int at)
-{
-	bcode_store_value(c, 8, FRAME, at, 0);
-	to_frame(c, BPF_REG_1, at);
-	bcode_set(c, BPF_REG_2, 4);
-	bcode_load(c, 8, BPF_REG_3, CTX, (int)n * 8);
-	bcode_math(c, BPF_ADD, BPF_REG_3, (int32_t)offset);
-	bcode_call(c, BPF_FUNC_probe_read);
-}
-
-/* r1 = the address of the word of the table that has the process (r0) in it; r2 = its bit */
-static void find_process(struct bcode *c, int map)
-{
-	bcode_map_value(c, BPF_REG_1, map);
-	bcode_math(c, BPF_AND, BPF_REG_0, BPROCESSES - 1); /* as the verifier must see */
-	bcode_mov(c, BPF_REG_2, BPF_REG_0);
-	bcode_math(c, BPF_RSH, BPF_REG_2, 6);
-	bcode_math(c, BPF_LSH, BPF_REG_2, 3);
-	bcode_add(c, BPF_REG_1, BPF_REG_2);
-	bcode_math(c, BPF_AND, BPF_REG_0, 63);
-	bcode_set(c, BPF_REG_2, 1);
-	bcode_math2(c, BPF_LSH, BPF_REG_2, BPF_REG_0);
-}
-
-/* Goes to `there` if the process (r0) is in the table. */
-static void jump_if_wanted(struct bcode *c, int map, unsigned there)
-{
-	find_process(c, map);
-	bcode_load(c, 8, BPF_REG_1, BPF_REG_1, 0);
-	bcode_math2(c, BPF_AND, BPF_REG_1, BPF_REG_2);
-	bcode_jump_if(c, BPF_JNE, BPF_REG_1, 0, there);
 }
 
 static void check_limit(struct program *g, unsigned wanted)
@@ -425,13 +381,13 @@ static void check_limit(struct program *g, unsigned wanted)
 	if (g->m->limit < 0)
 		return;
 	bcode_math(c, BPF_RSH, BPF_REG_0, 32); /* the process, of bpf_get_current_pid_tgid() */
-	jump_if_wanted(c, g->m->limit, wanted);
+	bprocess_jump_if_there(c, g->m->limit, wanted);
 	for (unsigned n = 0; n < 8; n++) {
 		if (!(g->p->tasks & 1u << n))
 			continue;
-		read_task(c, n, g->m->task_tgid, AT_KEY);
+		bprocess_of_task(c, n, g->m->task_tgid, AT_KEY);
 		bcode_load(c, 4, BPF_REG_0, FRAME, AT_KEY);
-		jump_if_wanted(c, g->m->limit, wanted);
+		bprocess_jump_if_there(c, g->m->limit, wanted);
 	}
 	bcode_exit(c, 0);
 }
@@ -570,51 +526,11 @@ int bprogram_probe(struct bcode *c, const struct bprobe *p, const struct bmaps *
 int bprogram_peek(struct bcode *c, uint64_t address)
 {
 	bcode_store_value(c, 8, FRAME, AT_VALUE, 0);
-	to_frame(c, BPF_REG_1, AT_VALUE);
+	bcode_to_frame(c, BPF_REG_1, AT_VALUE);
 	bcode_set(c, BPF_REG_2, 4);
 	bcode_set64(c, BPF_REG_3, address);
 	bcode_call(c, BPF_FUNC_probe_read_kernel);
 	bcode_load(c, 4, BPF_REG_0, FRAME, AT_VALUE);
 	bcode_return(c);
-	return bcode_done(c);
-}
-
-/* ---- the table of processes ---- */
-
-int bprogram_fork(struct bcode *c, const struct bmaps *m)
-{
-	unsigned ours = bcode_label(c);
-
-	bcode_mov(c, CTX, BPF_REG_1);
-	read_task(c, 0, m->task_tgid, AT_KEY);
-	bcode_load(c, 4, BPF_REG_0, FRAME, AT_KEY);
-	jump_if_wanted(c, m->limit, ours);
-	bcode_exit(c, 0);
-	bcode_here(c, ours);
-	read_task(c, 1, m->task_tgid, AT_KEY);
-	bcode_load(c, 4, BPF_REG_0, FRAME, AT_KEY);
-	find_process(c, m->limit);
-	bcode_atomic(c, BPF_OR, BPF_REG_1, 0, BPF_REG_2);
-	bcode_exit(c, 0);
-	return bcode_done(c);
-}
-
-/* The last thread of a process to be freed is the one that it is called after. */
-int bprogram_end(struct bcode *c, const struct bmaps *m)
-{
-	unsigned first = bcode_label(c);
-
-	bcode_mov(c, CTX, BPF_REG_1);
-	read_task(c, 0, m->task_pid, AT_VALUE);
-	read_task(c, 0, m->task_tgid, AT_KEY);
-	bcode_load(c, 4, BPF_REG_0, FRAME, AT_VALUE);
-	bcode_load(c, 4, BPF_REG_1, FRAME, AT_KEY);
-	bcode_jump_if_same(c, BPF_REG_0, BPF_REG_1, first);
-	bcode_exit(c, 0);
-	bcode_here(c, first);
-	find_process(c, m->limit);
-	bcode_math(c, BPF_XOR, BPF_REG_2, -1);
-	bcode_atomic(c, BPF_AND, BPF_REG_1, 0, BPF_REG_2);
-	bcode_exit(c, 0);
 	return bcode_done(c);
 }
