@@ -97,6 +97,7 @@ const struct kexpr *kplan_binary(
 static const struct kexpr *condition(struct making *m, const struct tep_print_arg *arg)
 {
 	const struct tep_print_arg *both = arg->op.right;
+	bool as_char = m->as_char;
 	struct kexpr *x;
 
 	if (!both || both->type != TEP_PRINT_OP || both->op.op[0] != ':')
@@ -104,7 +105,9 @@ static const struct kexpr *condition(struct making *m, const struct tep_print_ar
 	x = kplan_expr(m, KX_COND);
 	if (!x)
 		return NULL;
+	m->as_char = false;
 	x->a = expr(m, arg->op.left);
+	m->as_char = as_char;
 	x->b = expr(m, both->op.left);
 	x->c = expr(m, both->op.right);
 	return x->a && x->b && x->c ? x : NULL;
@@ -174,8 +177,9 @@ static const struct kexpr *expr(struct making *m, const struct tep_print_arg *ar
 	case TEP_PRINT_ATOM:
 		x = kplan_expr(m, KX_NUMBER);
 		if (x) /* names, like vmemmap_base, are 0 to libtraceevent */
-			x->number = arg->atom.atom[0] == '\'' ? (uint8_t)arg->atom.atom[1]
-							      : strtoull(arg->atom.atom, NULL, 0);
+			x->number = m->as_char && arg->atom.atom[0] && !arg->atom.atom[1]
+				? (uint8_t)arg->atom.atom[0]
+				: strtoull(arg->atom.atom, NULL, 0);
 		ret = x;
 		break;
 	case TEP_PRINT_NULL: ret = kplan_expr(m, KX_NUMBER); break; /* before a sign */
@@ -493,7 +497,9 @@ static const char *argument(
 		return op->string ? p : NULL;
 	}
 	op->kind = KO_NUMBER;
+	m->as_char = op->spec.conv == 'c';
 	op->value = expr(m, mine);
+	m->as_char = false;
 	/* libtraceevent does not know characters, and takes their arguments for the next ones */
 	m->has_chars |= op->spec.conv == 'c';
 	return op->value && (!m->has_chars || m->k->o.like_kernel) ? p : NULL;

@@ -178,6 +178,7 @@ struct making { /* of a plan */
 	struct tep_event *e;
 	uint32_t need; /* bytes a record must have */
 	int depth;
+	bool as_char; /* now: constants of one letter are characters, whose quotes are not kept */
 	bool has_chars;
 };
 /* Each gives NULL if it is not known how, or without memory. */

@@ -217,4 +217,90 @@ TEST(formats_of_kernel)
 		report("this kernel", &c);
 }
 
+/* ---- as the kernel's trace file, where libtraceevent prints something else ---- */
+
+#define COMMON \
+	"format:\n\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n" \
+	"\tfield:unsigned char common_flags;\toffset:2;\tsize:1;\tsigned:0;\n" \
+	"\tfield:unsigned char common_preempt_count;\toffset:3;\tsize:1;\tsigned:0;\n" \
+	"\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;\n\n" \
+	"\tfield:int __syscall_nr;\toffset:8;\tsize:4;\tsigned:1;\n"
+#define WORD(name, at) "\tfield:unsigned long " name ";\toffset:" at ";\tsize:8;\tsigned:0;\n"
+#define BYTES(name, n, at) "\tfield:u8 " name "[" n "];\toffset:" at ";\tsize:" n ";\tsigned:0;\n"
+
+static void check_line(const char *system, const char *format, unsigned version,
+	const uint8_t *record, size_t size, const char *expected)
+{
+	struct kernel_text_options o = {
+		.long_size = 8, .ncpus = 1, .like_kernel = true, .kernel_version = version};
+	struct kernel_text_event *e;
+	struct kernel_text *k;
+	char line[256];
+	size_t n;
+
+	CHECK_INT(kernel_text_new(&o, &k), 0);
+	e = kernel_text_event(k, system, format, strlen(format));
+	for (int i = 0; i < 20; i++) { /* also behind those that are compared with libtraceevent */
+		const char *text = kernel_text_put(k, e, record, size, 0, &n);
+
+		CHECK(n < sizeof(line));
+		memcpy(line, text, n);
+		line[n] = 0;
+		CHECK_STR(line, expected);
+	}
+	kernel_text_free(k);
+}
+
+TEST(system_calls_as_the_kernel)
+{
+	static const char enter[] =
+		"name: sys_enter_dup2\nID: 700\n" COMMON WORD("oldfd", "16") WORD("newfd",
+			"24") "\nprint fmt: \"oldfd: 0x%08lx, newfd: 0x%08lx\", "
+			      "((unsigned long)(REC->oldfd)), ((unsigned long)(REC->newfd))\n";
+	static const char none[] = "name: sys_enter_getpid\nID: 701\n" COMMON "\nprint fmt: \"\"\n";
+	static const char leave[] = "name: sys_exit_dup2\nID: 702\n" COMMON WORD(
+		"ret", "16") "\nprint fmt: \"0x%lx\", REC->ret\n";
+	uint64_t record[4] = {700, 0, 0xffffff9c, 9};
+
+	check_line("syscalls", enter, 6 << 8 | 18, (uint8_t *)record, sizeof(record),
+		"sys_dup2(oldfd: 0xffffff9c, newfd: 9)");
+	check_line("syscalls", enter, 0, (uint8_t *)record, sizeof(record),
+		"sys_dup2(oldfd: 0xffffff9c, newfd: 9)");
+	check_line("syscalls", enter, 6 << 8 | 12, (uint8_t *)record, sizeof(record),
+		"sys_dup2(oldfd: ffffff9c, newfd: 9)");
+	check_line("syscalls", none, 0, (uint8_t *)record, 16, "sys_getpid()");
+	record[0] = 702;
+	record[2] = 3;
+	check_line("syscalls", leave, 0, (uint8_t *)record, 24, "sys_dup2 -> 0x3");
+	check_line("mine", leave, 0, (uint8_t *)record, 24, "0x3");
+}
+
+TEST(what_libtraceevent_has_otherwise)
+{
+	static const char flags[] = "name: flags\nID: 703\n" COMMON WORD("a", "16") WORD("b",
+		"24") "\nprint fmt: "
+		      "\"%s mark=%#x %#lx %#010x [%c%c]\", __print_flags(REC->a & (0x40000 | 0x80000UL | 2), \"|\", "
+		      "{ 0x40000, \"M\" }, { 0x80000, \"D\" }, { 2, \"P\" }), REC->b, REC->b, REC->b, "
+		      "REC->a ? 'F' : ' ', REC->b ? 'S' : '.'\n";
+	static const char nets[] = "name: nets\nID: 704\n" COMMON BYTES("four", "4", "16") BYTES(
+		"six", "16", "20") BYTES("sock", "28",
+		"36") "\nprint fmt: \"%pI4 %pI6 %pI6c %pISpc\", REC->four, REC->six, REC->six, "
+		      "REC->sock\n";
+	uint64_t record[4] = {703, 0, 0xd0000000080001, 0};
+	uint8_t net[64] = {704 & 255, 704 >> 8, [16] = 127, [19] = 1, [20] = 0x20, 1, 0x0d,
+		0xb8, [35] = 0x1f, [36] = 2, 0, 0x1f, 0x90, 10, 0, 0, 7};
+
+	check_line("mine", flags, 0, (uint8_t *)record, sizeof(record),
+		"D mark=0x0 0x0 0x00000000 [F.]");
+	check_line("mine", nets, 0, net, sizeof(net),
+		"127.0.0.1 2001:0db8:0000:0000:0000:0000:0000:001f 2001:db8::1f 10.0.0.7:8080");
+	memset(net + 36, 0, 28);
+	net[36] = 10;
+	net[38] = 1;
+	memset(net + 44 + 10, 0xff, 2);
+	net[44 + 12] = 192;
+	check_line("mine", nets, 0, net, sizeof(net),
+		"127.0.0.1 2001:0db8:0000:0000:0000:0000:0000:001f 2001:db8::1f [::ffff:192.0.0.0]:256");
+}
+
 TEST_MAIN()
