@@ -44,7 +44,7 @@ static int apply(const struct command *c, int fd, const char *initrd, const char
 		  : bootconfig_initrd_apply(fd, text.data, text.len, &e);
 	if (r < 0) {
 		error_where(&e, "%s", initrd);
-		return boot_fail(c, &e);
+		return fail_error(c, 0, &e);
 	}
 	say("%zu bytes with %u nodes at the end of %s", text.len, config.nodes, initrd);
 	say("next: boot it with the word `bootconfig` on the kernel's command line");
@@ -60,7 +60,7 @@ static int show(const struct command *c, int fd, const char *initrd)
 
 	if (r < 0) {
 		error_where(&e, "%s", initrd);
-		return boot_fail(c, &e);
+		return fail_error(c, 0, &e);
 	}
 	r = write_all(STDOUT_FILENO, text.data, text.len);
 	return r < 0 ? fail_text(c, NULL, "standard output: %s", strerror(-r)) : CLI_OK;
@@ -74,7 +74,7 @@ static int take_off(const struct command *c, int fd, const char *initrd)
 	if (r == 0)
 		return CLI_OK;
 	error_where(&e, "%s", initrd);
-	return boot_fail(c, &e);
+	return fail_error(c, 0, &e);
 }
 
 static int run(const struct command *c, int argc, char **argv)

@@ -117,7 +117,7 @@ static int read_one(struct request *q, const char *name)
 			in ? in : q->top, q->snapshot, dir.data, CAIRN_VERSION, &report, &e);
 	tracefs_free(in);
 	if (r < 0)
-		return boot_fail(q->c, &e);
+		return fail_error(q->c, 0, &e);
 	q->events += report.events;
 	say_report(q, name, dir.data, &report);
 	return CLI_OK;
@@ -161,7 +161,7 @@ static int run(const struct command *c, int argc, char **argv)
 	if (q.named.len == 0)
 		r = find_named(&q);
 	if (r == CLI_OK && tracefs_open(NULL, &q.top, &e) < 0)
-		r = boot_fail(c, &e);
+		r = fail_error(c, 0, &e);
 	for (size_t i = 0; r == CLI_OK && i < q.named.len; i++)
 		r = read_one(&q, q.named.items[i]);
 	return r == CLI_OK ? finish(&q) : r;

@@ -2,6 +2,7 @@
 #include "cli/boot.h"
 #include "kernel/boot-check.h"
 #include "kernel/facts.h"
+#include "kernel/tracefs.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -260,7 +261,7 @@ static int add_cpus(struct request *q, const char *list)
 {
 	AUTO(buf) struct buf b = {0};
 
-	if (boot_cpumask(list, &b) != 0)
+	if (tracefs_cpumask(list, &b) != 0)
 		return usage_error(q->c, "--cpus '%s': expected a list as 0,2-5", list);
 	q->now->cpumask = copy(q, b.data, b.len);
 	return q->now->cpumask ? CLI_OK : no_memory(q);
@@ -405,7 +406,7 @@ static int run(const struct command *c, int argc, char **argv)
 	r = q.cmdline ? boot_session_cmdline(&q.session, &text, &e)
 		      : boot_session_config(&q.session, &text, &e);
 	if (r < 0)
-		return boot_fail(c, &e);
+		return fail_error(c, 0, &e);
 	r = q.no_kernel ? CLI_OK : boot_check_written(c, q.cmdline, text.data, text.len);
 	if (r != CLI_OK)
 		return r;

@@ -45,15 +45,6 @@ int boot_fault(const struct command *c, const char *name, const char *text, size
 	return CLI_FAIL;
 }
 
-int boot_fail(const struct command *c, const struct error *e)
-{
-	struct cairn_error err;
-
-	_Static_assert(sizeof(err) == sizeof(*e), "the same layout, see base.h");
-	memcpy(&err, e, sizeof(err));
-	return fail(c, &err);
-}
-
 int boot_read_text(const struct command *c, const char *path, size_t limit, struct buf *ret)
 {
 	bool is_stdin = strcmp(path, "-") == 0;

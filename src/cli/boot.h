@@ -12,7 +12,6 @@ int boot_fault(const struct command *c, const char *name, const char *text, size
 	const char *message);
 /* What `write` made, against the grammar and the running kernel; CLI_OK, or CLI_FAIL after saying why. */
 int boot_check_written(const struct command *c, bool cmdline, const char *text, size_t len);
-int boot_fail(const struct command *c, const struct error *e); /* CLI_FAIL */
 /* A whole file, or standard input for "-"; CLI_OK, or CLI_FAIL after saying why. */
 int boot_read_text(const struct command *c, const char *path, size_t limit, struct buf *ret);
 

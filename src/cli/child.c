@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -63,6 +64,21 @@ static void child_main(const struct child_setup *s, int gate, int failed)
 	err = errno;
 	(void)write_all(failed, &err, sizeof(err)); /* else the parent sees status 127 */
 	_exit(127);
+}
+
+int catch_signals(sigset_t *ret_old)
+{
+	sigset_t set;
+	int fd;
+
+	(void)sigemptyset(&set); /* these cannot fail: known signals */
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGHUP);
+	(void)sigaddset(&set, SIGCHLD);
+	(void)sigprocmask(SIG_BLOCK, &set, ret_old);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd >= 0 ? fd : -errno;
 }
 
 int priority_raise(void)

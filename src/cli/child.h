@@ -23,6 +23,9 @@ struct child_setup {
 	int nice; /* likewise */
 };
 
+/* SIGINT, SIGTERM, SIGHUP and SIGCHLD come as data from now on: a signalfd, or -errno. *ret_old: the
+ * mask until then. */
+int catch_signals(sigset_t *ret_old);
 /* Makes this process go before those that it reads from, if it may. Returns its nice value until
  * then. */
 int priority_raise(void);

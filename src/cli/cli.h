@@ -82,6 +82,8 @@ int usage_error(const struct command *c, const char *fmt, ...) PRINTF_LIKE(2, 3)
 int fail(const struct command *c, const struct cairn_error *e);
 /* The same; CLI_USAGE if the library's answer r is that an argument makes no sense (-EINVAL). */
 int fail_by(const struct command *c, int r, const struct cairn_error *e);
+/* The same, of the library's own struct; r may be 0. */
+int fail_error(const struct command *c, int r, const struct error *e);
 int fail_text(const struct command *c, const char *hint, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void say(const char *fmt, ...) PRINTF_LIKE(1, 2); /* information, as one line "cairn: ..." */
 

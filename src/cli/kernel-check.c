@@ -277,7 +277,7 @@ static int run(const struct command *c, int argc, char **argv)
 		return r;
 	r = tracefs_open(NULL, &k.top, &e);
 	if (r < 0)
-		return fail_kernel(c, r, &e);
+		return fail_error(c, r, &e);
 	k.w = dynevent_world_new(NULL, karch_native());
 	if (!k.w || out_init(&k.out, STDOUT_FILENO) != 0)
 		return fail_text(c, NULL, "out of memory");

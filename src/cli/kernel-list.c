@@ -280,5 +280,5 @@ static int run(const struct command *c, int argc, char **argv)
 		err = l.patterns.len || l.fields ? list_events(&l) : overview(&l);
 	if (out_flush(&l.out) != 0 && l.out.err != -EPIPE)
 		return fail_text(c, NULL, "cannot write: %s", strerror(-l.out.err));
-	return err < 0 ? fail_kernel(c, err == -EINVAL ? -EIO : err, &l.e) : CLI_OK;
+	return err < 0 ? fail_error(c, err == -EINVAL ? -EIO : err, &l.e) : CLI_OK;
 }

@@ -68,20 +68,6 @@ static void auto_running(struct running *x)
 
 /* ---- setting up ---- */
 
-static int catch_signals(struct running *x)
-{
-	sigset_t set;
-
-	(void)sigemptyset(&set); /* these cannot fail: known signals */
-	(void)sigaddset(&set, SIGINT);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGHUP);
-	(void)sigaddset(&set, SIGCHLD);
-	(void)sigprocmask(SIG_BLOCK, &set, &x->old_mask);
-	x->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return x->signals >= 0 ? CLI_OK : fail_text(x->k->c, NULL, "out of descriptors");
-}
-
 static int open_output(struct running *x)
 {
 	int fd = STDOUT_FILENO;
@@ -159,7 +145,7 @@ static int open_tracer(struct running *x)
 	err = tracer_open(x->top, &setup, &x->tracer, &x->e);
 	if (err == -EBUSY && k->what->kind & KIND_SNAPSHOT && k->when)
 		error_hint(&x->e, "an event has one trigger for snapshots");
-	return err < 0 ? fail_kernel(k->c, err == -EINVAL ? -EIO : err, &x->e) : CLI_OK;
+	return err < 0 ? fail_error(k->c, err == -EINVAL ? -EIO : err, &x->e) : CLI_OK;
 }
 
 /* The head of `trace`, up to the first entry: what the columns are. */
@@ -206,7 +192,7 @@ static int open_reading(struct running *x)
 		err = kraw_open(
 			tracer_dir(x->tracer), k->events.items, k->events.len, &x->raw, &x->e);
 		if (err < 0)
-			return fail_kernel(k->c, err, &x->e);
+			return fail_error(k->c, err, &x->e);
 		if (k->what->args)
 			read_names(x);
 		x->summary = k->summary ? ksummary_new(k->what) : NULL;
@@ -290,7 +276,7 @@ static int limit_tasks(struct running *x)
 		err = limit_to_pids(x);
 	else if (k->argv)
 		err = tracer_pids(x->tracer, &x->child.pid, 1, &x->e);
-	return err < 0 ? fail_kernel(k->c, err, &x->e) : CLI_OK;
+	return err < 0 ? fail_error(k->c, err, &x->e) : CLI_OK;
 }
 
 static int let_go(struct running *x)
@@ -299,7 +285,7 @@ static int let_go(struct running *x)
 	int err = tracer_on(x->tracer, true, &x->e);
 
 	if (err < 0)
-		return fail_kernel(x->k->c, err, &x->e);
+		return fail_error(x->k->c, err, &x->e);
 	if (x->k->duration_ns)
 		x->end_ns = now_ns(CLOCK_MONOTONIC) + x->k->duration_ns;
 	err = x->k->argv ? child_release(&x->child) : 0;
@@ -492,10 +478,10 @@ static int take_down(struct running *x, int err)
 	if (x->text >= 0)
 		(void)close(take_fd(&x->text));
 	if (err < 0 && err != x->out.err)
-		(void)fail_kernel(x->k->c, err, &x->e);
+		(void)fail_error(x->k->c, err, &x->e);
 	last = tracer_close(TAKE(x->tracer), &x->e);
 	if (last < 0)
-		return fail_kernel(x->k->c, last, &x->e);
+		return fail_error(x->k->c, last, &x->e);
 	if (out_flush(&x->out) != 0 && x->out.err != -EPIPE)
 		return fail_text(x->k->c, NULL, "cannot write: %s", strerror(-x->out.err));
 	return err < 0 && err != -EPIPE ? CLI_FAIL : CLI_OK;
@@ -510,7 +496,9 @@ static int set_up(struct running *x)
 	if (ret == CLI_OK)
 		ret = check_when(x);
 	if (ret == CLI_OK)
-		ret = catch_signals(x);
+		x->signals = catch_signals(&x->old_mask);
+	if (ret == CLI_OK && x->signals < 0)
+		ret = fail_text(x->k->c, NULL, "out of descriptors");
 	if (ret == CLI_OK)
 		ret = open_tracer(x);
 	if (ret == CLI_OK)

@@ -275,42 +275,12 @@ static int option(struct ktrace *k, int id, const char *value)
 
 /* ---- what options mean together ---- */
 
-/* "0,2-3" to the kernel's mask: "d". */
-static int mask_of(const char *list, struct buf *ret)
-{
-	uint32_t words[256] = {0};
-	size_t top = 0;
-
-	while (*list) {
-		char *end;
-		unsigned long from = strtoul(list, &end, 10), to = from;
-
-		if (end == list)
-			return -EINVAL;
-		if (*end == '-') {
-			list = end + 1;
-			to = strtoul(list, &end, 10);
-			if (end == list)
-				return -EINVAL;
-		}
-		if (from > to || to >= ARRAY_SIZE(words) * 32 || (*end && *end != ','))
-			return -EINVAL;
-		for (unsigned long i = from; i <= to; i++)
-			words[i / 32] |= 1u << i % 32;
-		top = MAX(top, to / 32);
-		list = *end ? end + 1 : end;
-	}
-	for (size_t i = top + 1; i-- > 0;)
-		buf_printf(ret, i == top ? "%x" : ",%08x", words[i]);
-	return ret->err;
-}
-
 static int cpus(struct ktrace *k)
 {
 	AUTO(buf) struct buf mask = {0};
 	const char *text;
 
-	if (mask_of(k->cpus, &mask) < 0 || !k->cpus[0])
+	if (tracefs_cpumask(k->cpus, &mask) < 0 || !k->cpus[0])
 		return usage_error(k->c, "--cpus '%s': a list as 0,2-3", k->cpus);
 	if (k->what->own_cpus)
 		return add_setting(k, NOISE("cpus"), k->cpus, false);

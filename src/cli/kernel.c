@@ -44,15 +44,6 @@ const struct command command_kernel = {
 	.run = run_verb,
 };
 
-int fail_kernel(const struct command *c, int r, const struct error *e)
-{
-	struct cairn_error err;
-
-	_Static_assert(sizeof(err) == sizeof(*e), "the same layout, see base.h");
-	memcpy(&err, e, sizeof(err));
-	return fail_by(c, r, &err);
-}
-
 int kernel_open(const struct command *c, struct tracefs **ret)
 {
 	struct error e = {0};
@@ -61,7 +52,7 @@ int kernel_open(const struct command *c, struct tracefs **ret)
 
 	if (err == 0)
 		err = kernel_sweep(*ret, &swept, &e);
-	return err < 0 ? fail_kernel(c, err, &e) : CLI_OK;
+	return err < 0 ? fail_error(c, err, &e) : CLI_OK;
 }
 
 static int run_clean(const struct command *c, int argc, char **argv)
@@ -85,7 +76,7 @@ static int run_clean(const struct command *c, int argc, char **argv)
 	if (err == 0)
 		err = kernel_sweep(t, &swept, &e);
 	if (err < 0)
-		return fail_kernel(c, err, &e);
+		return fail_error(c, err, &e);
 	if (json)
 		(void)printf("{\"instances\": %d, \"probes\": %d, \"settings\": %d}\n",
 			swept.instances, swept.probes, swept.settings);

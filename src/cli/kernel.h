@@ -11,8 +11,6 @@
 /* verbs */
 extern const struct command command_kernel_check, command_kernel_list, command_kernel_trace;
 
-/* As fail() and fail_by(), of the library's own struct. */
-int fail_kernel(const struct command *c, int r, const struct error *e);
 /* Opens tracefs, and sweeps what dead ones left. 0, or the exit code once the error is said. */
 int kernel_open(const struct command *c, struct tracefs **ret);
 

@@ -48,21 +48,13 @@ static void messages(struct running *x)
 
 /* ---- setting up ---- */
 
-static int catch_signals(struct running *x)
+static int prepare_signals(struct running *x)
 {
-	sigset_t set;
-
 	/* a file that may not grow is a failed write like others, said and counted */
 	x->old_xfsz = signal(SIGXFSZ, SIG_IGN);
 	x->old_nice = priority_raise();
-	(void)sigemptyset(&set); /* these cannot fail: known signals */
-	(void)sigaddset(&set, SIGINT);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGHUP);
-	(void)sigaddset(&set, SIGCHLD);
-	(void)sigprocmask(SIG_BLOCK, &set, &x->old_mask);
-	x->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return x->signals >= 0 ? 0 : -errno;
+	x->signals = catch_signals(&x->old_mask);
+	return x->signals >= 0 ? 0 : x->signals;
 }
 
 static int open_host(struct running *x)
@@ -385,7 +377,7 @@ static int record(struct running *x)
 	struct record *r = x->r;
 	int ret, err;
 
-	if (catch_signals(x) != 0)
+	if (prepare_signals(x) != 0)
 		return fail_text(r->c, NULL, "cannot wait for signals");
 	ret = open_host(x);
 	if (ret == CLI_OK)

@@ -43,6 +43,15 @@ int fail_by(const struct command *c, int r, const struct cairn_error *e)
 	return r == -EINVAL ? CLI_USAGE : code;
 }
 
+int fail_error(const struct command *c, int r, const struct error *e)
+{
+	struct cairn_error err;
+
+	_Static_assert(sizeof(err) == sizeof(*e), "the same layout, see base.h");
+	memcpy(&err, e, sizeof(err));
+	return fail_by(c, r, &err);
+}
+
 int fail_text(const struct command *c, const char *hint, const char *fmt, ...)
 {
 	va_list ap;

@@ -94,9 +94,6 @@ int boot_session_cmdline(const struct boot_session *s, struct buf *ret, struct e
 int boot_probe_parse(struct arena *arena, const char *text, bool is_return, struct boot_probe *ret,
 	struct text_fault *fault);
 
-/* The hexadecimal mask of a list of CPUs "0,2-5", as cpumasks are written; 0 or -EINVAL. */
-int boot_cpumask(const char *list, struct buf *ret);
-
 /* ---- command lines, taken apart ---- */
 
 struct boot_param {

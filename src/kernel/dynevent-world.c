@@ -2,6 +2,7 @@
  * first needed and kept. What cannot be read is not known, and then the kernel judges alone. */
 #include "kernel/dynevent-impl.h"
 #include "kernel/facts.h"
+#include "symbol/symbol.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -175,44 +176,12 @@ bool world_has(struct dynevent_world *w, enum world_feature f)
 
 /* ---- symbols ---- */
 
-struct symbol_line {
-	uint64_t address;
-	char kind;
-	const char *name, *module; /* module NULL: vmlinux */
-	size_t name_len, module_len;
-};
-
-/* "ffffffff81399b30 T name\t[module]": the line that begins at s. */
-static bool read_symbol(const char *s, const char *end, struct symbol_line *l)
+/* The line that begins at s, of the text up to end. */
+static bool read_symbol(const char *s, const char *end, struct kallsyms_line *l)
 {
-	const char *nl = memchr(s, '\n', (size_t)(end - s)), *name, *stop;
-	char *after;
+	const char *nl = memchr(s, '\n', (size_t)(end - s));
 
-	if (!nl)
-		nl = end;
-	l->address = strtoull(s, &after, 16);
-	if (after == s || nl - after < 4 || after[0] != ' ' || after[2] != ' ')
-		return false;
-	l->kind = after[1];
-	name = after + 3;
-	stop = name;
-	while (stop < nl && *stop != '\t' && *stop != ' ')
-		stop++;
-	l->name = name;
-	l->name_len = (size_t)(stop - name);
-	l->module = memchr(stop, '[', (size_t)(nl - stop));
-	if (l->module) {
-		const char *close = memchr(l->module, ']', (size_t)(nl - l->module));
-
-		l->module++;
-		l->module_len = close ? (size_t)(close - l->module) : 0;
-	}
-	return true;
-}
-
-static bool is_function(char kind)
-{
-	return strchr("tTwW", kind) != NULL;
+	return kallsyms_line(s, nl ? nl : end, l);
 }
 
 bool world_symbol(
@@ -230,7 +199,7 @@ bool world_symbol(
 	end = b->data + b->len;
 	for (at = b->data; (at = memmem(at, (size_t)(end - at), name, n)); at += n) {
 		const char *line = at;
-		struct symbol_line l;
+		struct kallsyms_line l;
 
 		if (at == b->data || at[-1] != ' ' || (at + n < end && !strchr("\n\t ", at[n])))
 			continue;
@@ -243,7 +212,7 @@ bool world_symbol(
 				memcmp(module, l.module, l.module_len) != 0))
 			continue;
 		if (ret->count++ == 0) {
-			ret->function = is_function(l.kind);
+			ret->function = kallsyms_is_function(&l);
 			ret->address = l.address;
 		}
 	}
@@ -254,11 +223,11 @@ void world_near_symbol(struct dynevent_world *w, bool functions, struct near *ne
 {
 	const struct buf *b = plain_file(&w->kallsyms, w->kallsyms_path);
 	const char *at = b ? b->data : NULL, *end = b ? b->data + b->len : NULL;
-	struct symbol_line l;
+	struct kallsyms_line l;
 	char name[128];
 
 	while (at < end) {
-		if (read_symbol(at, end, &l) && is_function(l.kind) == functions &&
+		if (read_symbol(at, end, &l) && kallsyms_is_function(&l) == functions &&
 			l.name_len < sizeof(name)) {
 			memcpy(name, l.name, l.name_len);
 			name[l.name_len] = '\0';
@@ -334,7 +303,7 @@ static bool traceable_alias(struct dynevent_world *w, uint64_t address)
 {
 	const struct buf *b = plain_file(&w->kallsyms, w->kallsyms_path);
 	const char *at = b ? b->data : NULL, *end = b ? b->data + b->len : NULL;
-	struct symbol_line l;
+	struct kallsyms_line l;
 	char name[256];
 
 	while (address && at < end) {

@@ -256,3 +256,34 @@ int tracefs_pids(struct tracefs *t, const int32_t *pids, size_t n, struct error 
 		return error_set(e, -ENOMEM, "no memory for a list of threads");
 	return tracefs_write(t, "set_event_pid", text.data ? text.data : "", e);
 }
+
+int tracefs_cpumask(const char *list, struct buf *ret)
+{
+	uint32_t words[256] = {0};
+	unsigned top = 0;
+
+	while (*list) {
+		char *end;
+		unsigned long first = strtoul(list, &end, 10), last = first;
+
+		if (end == list || !strchr("0123456789", *list))
+			return -EINVAL;
+		if (*end == '-') {
+			list = end + 1;
+			last = strtoul(list, &end, 10);
+			if (end == list || !strchr("0123456789", *list))
+				return -EINVAL;
+		}
+		if (last < first || last >= 32 * ARRAY_SIZE(words) || (*end && *end != ','))
+			return -EINVAL;
+		for (; first <= last; first++)
+			words[first / 32] |= 1u << first % 32;
+		top = MAX(top, (unsigned)last / 32);
+		list = *end ? end + 1 : end;
+		if (*end && !*list)
+			return -EINVAL;
+	}
+	for (unsigned i = top + 1; i-- > 0;)
+		buf_printf(ret, i == top ? "%x" : ",%08x", words[i]);
+	return words[top] ? ret->err : -EINVAL;
+}

@@ -108,5 +108,7 @@ int tracefs_option(struct tracefs *t, const char *name, bool on, struct error *e
 int tracefs_clock(struct tracefs *t, const char *clock, struct error *e);
 int tracefs_buffer(struct tracefs *t, uint64_t bytes_per_cpu, struct error *e);
 int tracefs_on(struct tracefs *t, bool on, struct error *e);
+/* The hexadecimal mask of a list of CPUs "0,2-5", as the file tracing_cpumask has it; 0 or -EINVAL. */
+int tracefs_cpumask(const char *list, struct buf *ret);
 
 #endif

@@ -23,24 +23,16 @@ struct kallsyms {
 	size_t n, cap;
 };
 
-struct line {
-	uint64_t address;
-	char type;
-	const char *name, *module; /* in the text */
-	size_t name_len, module_len;
-};
-
 static int hex(char c)
 {
 	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Takes a line apart; false if it is none. */
-static bool line_parse(const char *p, const char *end, struct line *ret)
+bool kallsyms_line(const char *p, const char *end, struct kallsyms_line *ret)
 {
 	const char *at = p;
 
-	*ret = (struct line){0};
+	*ret = (struct kallsyms_line){0};
 	while (at < end && hex(*at) >= 0 && at - p < 16)
 		ret->address = ret->address << 4 | (uint64_t)hex(*at++);
 	if (at == p || end - at < 4 || at[0] != ' ' || at[2] != ' ')
@@ -59,7 +51,7 @@ static bool line_parse(const char *p, const char *end, struct line *ret)
 	return ret->name_len > 0;
 }
 
-static bool is_function(const struct line *l)
+bool kallsyms_is_function(const struct kallsyms_line *l)
 {
 	return strchr("tTwW", l->type) != NULL && l->type;
 }
@@ -67,13 +59,14 @@ static bool is_function(const struct line *l)
 void kallsyms_functions(const char *text, size_t len, struct buf *ret)
 {
 	const char *end = text + len, *next;
-	struct line l;
+	struct kallsyms_line l;
 
 	for (const char *p = text; p < end; p = next) {
 		const char *eol = memchr(p, '\n', (size_t)(end - p));
 
 		next = eol ? eol + 1 : end;
-		if (line_parse(p, eol ? eol : end, &l) && is_function(&l) && l.address) {
+		if (kallsyms_line(p, eol ? eol : end, &l) && kallsyms_is_function(&l) &&
+			l.address) {
 			buf_add(ret, p, (size_t)((eol ? eol : end) - p));
 			buf_char(ret, '\n');
 		}
@@ -92,7 +85,7 @@ static int by_address(const void *a, const void *b)
 static int read_lines(struct kallsyms *k, size_t len, size_t *ret_zero)
 {
 	char *end = k->text + len, *next;
-	struct line l;
+	struct kallsyms_line l;
 
 	for (char *p = k->text; p < end; p = next) {
 		char *eol = memchr(p, '\n', (size_t)(end - p));
@@ -100,7 +93,7 @@ static int read_lines(struct kallsyms *k, size_t len, size_t *ret_zero)
 
 		eol = eol ? eol : end;
 		next = eol + 1;
-		if (!line_parse(p, eol, &l) || !is_function(&l))
+		if (!kallsyms_line(p, eol, &l) || !kallsyms_is_function(&l))
 			continue;
 		if (!l.address) {
 			++*ret_zero;

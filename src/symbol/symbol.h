@@ -73,6 +73,17 @@ int symbol_identity(const char *path, struct symbol_identity *ret);
 
 /* ---- the kernel (kallsyms.c) ---- */
 
+/* A line of its text, "ffffffff81234560 t name\t[module]", taken apart. */
+struct kallsyms_line {
+	uint64_t address; /* 0 if the reader may not see it */
+	char type;
+	const char *name, *module; /* in the text; module NULL: the kernel itself */
+	size_t name_len, module_len;
+};
+/* The line from p to its newline or the text's end. False if it is none. */
+bool kallsyms_line(const char *p, const char *end, struct kallsyms_line *ret);
+bool kallsyms_is_function(const struct kallsyms_line *l);
+
 struct kallsyms; /* functions by address */
 
 /* From the text of /proc/kallsyms. 0, -ENOMEM, -EACCES (all addresses are zero), -ENODATA. */
