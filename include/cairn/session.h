@@ -244,7 +244,8 @@ int cairn_session_disable(struct cairn_control *ctl, const char *session, const 
 	const char *channel, int timeout_ms, struct cairn_report *ret_report,
 	struct cairn_error *err);
 /* Adds kernel events and probes: more's rules and probes; its other members count only if the session
- * had no kernel events before (then its own trace moves to OUTPUT/user). Works on running sessions. All
+ * had no kernel events before (then its own trace moves to OUTPUT/user, and if its first channel is a flight
+ * recorder, so are they). Works on running sessions. All
  * or nothing. -ENOENT: no such event; -EINVAL: a filter or probe is wrong; -EPERM; -ENOTSUP: this
  * session cannot have any (it is a stream that has begun). */
 int cairn_session_enable_kernel(struct cairn_control *ctl, const char *session,

@@ -90,6 +90,7 @@ size_t krec_pids(const struct session *s, const pid_t **ret);
 int krec_rules_read(struct krec *k, struct json_object *o, struct error *err);
 int krec_rules_start(struct session *s, struct error *err);
 int krec_rules_add(struct session *s, struct json_object *o, struct error *err);
+void krec_rules_undo(struct session *s, size_t n); /* the first n stay */
 int krec_rules_take_back(struct session *s, const char *pattern, struct error *err);
 bool krec_wants(const struct krec *k, const char *system, const char *name);
 struct json_object *krec_rules_list(const struct krec *k);

@@ -389,7 +389,6 @@ struct krec_saved {
 	struct place place;
 	int texts_fd;
 	size_t texts_written;
-	uint64_t events, bytes;
 	struct krec_saved_cpu {
 		struct kctf_stream s;
 		struct stream file;
@@ -409,8 +408,6 @@ int krec_snapshot_begin(struct session *s, const char *dir, struct error *err)
 	sv->place = k->place;
 	sv->texts_fd = k->texts_fd;
 	sv->texts_written = k->texts_written;
-	sv->events = k->events;
-	sv->bytes = k->bytes;
 	for (uint32_t i = 0; i < k->ncpus; i++) {
 		struct krec_cpu *c = &k->cpus[i];
 
@@ -460,8 +457,6 @@ void krec_snapshot_end(struct session *s)
 	k->place = sv->place;
 	k->texts_fd = sv->texts_fd;
 	k->texts_written = sv->texts_written;
-	k->events = sv->events; /* those of snapshots are not of the output */
-	k->bytes = sv->bytes;
 	k->saved = NULL;
 	free(sv);
 }

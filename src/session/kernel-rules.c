@@ -184,6 +184,20 @@ int krec_rules_start(struct session *s, struct error *err)
 	return r;
 }
 
+/* The kernel waits for a grace period whenever a filter is set, or taken away. */
+static void set_filter(struct krec *k, const struct tracefs_event *ev, const char *filter)
+{
+	AUTO(buf) struct buf now = {0};
+	char path[512];
+
+	(void)snprintf(
+		path, sizeof(path), "events/%s/%s/filter", ev->system, ev->name); /* cut: no such */
+	if (!filter && tracefs_read(k->instance, path, &now, NULL) == 0 && now.data &&
+		strncmp(now.data, "none", 4) == 0)
+		return;
+	(void)tracefs_filter(k->instance, ev->system, ev->name, filter, NULL); /* it was good */
+}
+
 /* Events of the pattern that no rule wants any more are switched off, the others get their filter. */
 static void take_off(struct session *s, const char *pattern)
 {
@@ -199,8 +213,7 @@ static void take_off(struct session *s, const char *pattern)
 
 		if (!stays && !krec_names_need(k, ev->system, ev->name))
 			(void)tracefs_enable(k->instance, ev->system, ev->name, false, NULL);
-		(void)tracefs_filter(
-			k->instance, ev->system, ev->name, filter, NULL); /* it was good */
+		set_filter(k, ev, filter);
 		host_breathe(s->host);
 	}
 }
@@ -217,6 +230,20 @@ static int enable_new(struct session *s, size_t from, struct error *err)
 	return r;
 }
 
+void krec_rules_undo(struct session *s, size_t n)
+{
+	struct krec *k = s->kernel;
+
+	for (size_t i = n; k->instance && i < k->nrules; i++) {
+		AUTO(free) char *pattern = k->rules[i].pattern;
+
+		k->rules[i].pattern = strdup(""); /* means nothing now */
+		if (pattern && k->rules[i].pattern)
+			take_off(s, pattern);
+	}
+	rules_cut(k, n);
+}
+
 int krec_rules_add(struct session *s, struct json_object *o, struct error *err)
 {
 	struct krec *k = s->kernel;
@@ -226,15 +253,8 @@ int krec_rules_add(struct session *s, struct json_object *o, struct error *err)
 	if (r < 0 || !k->instance)
 		return r;
 	r = enable_new(s, before, err);
-	for (size_t i = before; r < 0 && i < k->nrules; i++) {
-		AUTO(free) char *pattern = k->rules[i].pattern;
-
-		k->rules[i].pattern = strdup(""); /* means nothing now */
-		if (pattern && k->rules[i].pattern)
-			take_off(s, pattern);
-	}
 	if (r < 0)
-		rules_cut(k, before);
+		krec_rules_undo(s, before);
 	return r;
 }
 

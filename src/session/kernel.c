@@ -390,6 +390,8 @@ static int join(struct session *s, struct json_object *o, struct error *err)
 	if (s->output->place.stream_fd >= 0 && s->output->place.meta_bytes)
 		return error_set(err, -ENOTSUP,
 			"session '%s' is a stream that has begun without kernel events", s->name);
+	if (s->nchannels && s->channels[0].mode == CAIRN_MODE_OVERWRITE)
+		json_object_object_add(o, "flight_recorder", json_object_new_int(1));
 	json_object_object_add(args, "kernel", json_object_get(o));
 	r = krec_new(s, args, err);
 	json_object_put(args);
@@ -407,15 +409,20 @@ static int join(struct session *s, struct json_object *o, struct error *err)
 int krec_enable(struct session *s, struct json_object *o, struct error *err)
 {
 	struct krec *k = s->kernel;
+	size_t before;
 	int r;
 
 	if (!k)
 		return join(s, o, err);
+	before = k->nrules;
 	r = check_right(s, err);
 	if (r == 0)
 		r = krec_rules_add(s, o, err);
-	if (r == 0)
+	if (r == 0) {
 		r = krec_probes_add(s, o, err);
+		if (r < 0)
+			krec_rules_undo(s, before);
+	}
 	if (k->instance) {
 		krec_names_shown(k);
 		krec_write_texts(s);
@@ -458,6 +465,8 @@ void krec_end(struct session *s)
 		return;
 	if (k->is_recorder && krec_has_place(k))
 		(void)krec_write_kept(s); /* without memory it is less */
+	for (uint32_t i = 0; i < k->ncpus; i++)
+		k->cpus[i].nkept = 0;
 	for (uint32_t i = 0; i < k->ncpus && !k->is_recorder; i++) {
 		krec_read_to_the_end(s, &k->cpus[i]);
 		krec_flush(s, &k->cpus[i], false);

@@ -158,6 +158,7 @@ def probes_come_and_go(t):
     r = session(t, "enable", "s", "--uprobe", "%s:twice" % t.path("doer"), status=1)
     assert "twice" in r.err and "^" in r.err, r
     # with other events beside a wrong one, none is added
+    r = session(t, "enable", "s", "-k", "sched:sched_switch", "--uprobe", "%s:twice" % t.path("doer"), status=1)
     r = session(t, "enable", "s", "-k", "sched:sched_switch", "-k", "sched:nothing", status=1)
     assert "no kernel event matches 'sched:nothing'" in r.err, r
     listed = json.loads(t.cairn("session", "list", "--json").out)[0]["kernel"]
@@ -229,8 +230,22 @@ def snapshots_of_a_flight_recorder(t):
     doer.do(1)
     session(t, "snapshot", "box", "-o", t.path("fourth"))
     assert [e["fields"]["pid"] for e in t.events(t.path("fourth"))][-1] == 1000000001
+    # into its own output when it stops, once
+    last = json.loads(t.cairn("session", "list", "--json").out)[0]["output"]
+    session(t, "stop", "box")
+    n = len(t.events(last + "/kernel"))
+    session(t, "start", "box")
+    doer.do(3)
     t.cairn("session", "destroy", "box")
+    assert n > 500 and len(t.events(last + "/kernel")) == n + 3, n
     assert not instances(d.pid)
+    # one that had none at first
+    session(t, "create", "box2", "--mode", "overwrite", "-p", doer.pid, "-e", "*:*", "--start")
+    session(t, "enable", "box2", "-k", EVENTS[0])
+    doer.do(6)
+    session(t, "snapshot", "box2", "-o", t.path("fifth"))
+    assert counts(t, t.path("fifth")) == {"sys_enter_getpgid": 6}
+    t.cairn("session", "destroy", "box2")
 
 
 @test
