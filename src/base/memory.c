@@ -93,7 +93,7 @@ char *arena_strndup(struct arena *a, const char *s, size_t n)
 {
 	char *p = arena_alloc(a, n + 1);
 
-	if (p)
+	if (p && n)
 		memcpy(p, s, n);
 	return p;
 }

@@ -326,11 +326,13 @@ static inline uint8_t *put_copies(uint8_t *to, const struct kclass_form *f, cons
 static void add_run(struct kctf *k, struct kctf_stream *s, struct kpage *page)
 {
 	const uint8_t *p = page->p;
-	uint8_t *to = s->body + s->len, *limit = s->body + s->cap;
+	uint8_t *to, *limit;
 	uint64_t page_ts = page->ts, last_ts = s->last_ts;
 
 	if (page->layout->swap || !s->len)
 		return;
+	to = s->body + s->len;
+	limit = s->body + s->cap;
 	while (page->end - p >= 4) {
 		uint32_t head = load32(p), len = (head & 31) * 4;
 		const uint8_t *rec = p + 4;

@@ -45,6 +45,8 @@ static int kernel_takes(struct diff *d, const char *line)
 	buf_printf(&b, "%s\n", line);
 	if (write(d->fd, b.data, b.len) < 0)
 		r = -errno;
+	else if (line[0] == 's')
+		(void)dynevent_remove(d->top, "synthetic", MAKER_SYNTH, &e);
 	else
 		(void)dynevent_remove_group(d->top, d->group, &e);
 	return r;
@@ -63,7 +65,7 @@ static bool stated_refusal(const char *text, const char *why)
 	static const char *const waits[] = {"no executable part", "neither a program",
 		"is not loaded", "kernel has no tracepoint",
 		"no code of the kernel at this address", "this says no kind of probe",
-		"name of a function is missing"};
+		"name of a function is missing", "there is already a field"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(waits); i++)
 		if (strstr(why, waits[i]))

@@ -146,6 +146,33 @@ static char add_other_place(struct maker *m, struct buf *b)
 	}
 }
 
+/* Always of the same name, if it is a good one: MAKER_SYNTH. */
+static void make_synthetic(struct maker *m, struct buf *b)
+{
+	static const char *const heads[] = {"s:" MAKER_SYNTH, "s:synthetic/" MAKER_SYNTH, "s:1x",
+		"s:", "s:other/" MAKER_SYNTH, "s:a-b", "s"};
+	static const char *const types[] = {"u64", "s32", "u8", "pid_t", "unsigned long", "char",
+		"bool", "unsigned int", "long", "int", "gfp_t", "s8", "unsigned char", "char *",
+		"void", "struct x", "unsigned", "u128", "unsigned u64", "x64", "", "unsigned bool",
+		"unsigned pid_t"};
+	static const char *const names[] = {"a", "b", "c", "lat", "text[16]", "text[]", "text[256]",
+		"text[257]", "n[4]", "stack[]", "text[0]", "text[x]", "text[", "1a", "a-b", "",
+		"text[16]x", "text[0x10]", "text[010]", "text[1024]"};
+	unsigned n = 1 + maker_below(m, 4);
+
+	buf_str(b, MOSTLY(m, heads, 2));
+	if (maker_below(m, 40) == 0)
+		n = 62 + maker_below(m, 5);
+	for (unsigned i = 0; i < n; i++) {
+		buf_printf(b, " %s ", n > 8 ? "u8" : MOSTLY(m, types, 13));
+		if (n > 8 || maker_below(m, 2))
+			buf_printf(b, "f%u", i);
+		else
+			buf_str(b, MOSTLY(m, names, 7));
+		buf_str(b, maker_below(m, 20) ? ";" : maker_below(m, 2) ? ";;" : "");
+	}
+}
+
 void make_probe(struct maker *m, struct buf *out)
 {
 	static const char *const filters[] = {" if prev_pid > 1", " if prev_comm ~ \"a*\"",
@@ -154,6 +181,10 @@ void make_probe(struct maker *m, struct buf *out)
 	char kind;
 	unsigned n;
 
+	if (maker_below(m, 8) == 0) {
+		make_synthetic(m, out);
+		return;
+	}
 	switch (maker_below(m, 5)) {
 	case 0:
 	case 1: kind = add_kernel_place(m, out); break;

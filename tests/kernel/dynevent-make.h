@@ -10,8 +10,10 @@ struct maker {
 	unsigned long long offset; /* of a function of exe in the file */
 };
 
+#define MAKER_SYNTH "cairn_diff" /* what synthetic events are called */
+
 unsigned maker_below(struct maker *m, unsigned n);
-/* A whole text: "p:GROUP/x PLACE ARG...". */
+/* A whole text: "p:GROUP/x PLACE ARG...", or "s:NAME TYPE FIELD;...". */
 void make_probe(struct maker *m, struct buf *out);
 
 #endif
