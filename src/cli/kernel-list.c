@@ -146,18 +146,27 @@ static int count_events(struct listing *l, size_t *ret_events, size_t *ret_syste
 static const char *const kinds[] = {
 	[KFACT_TRACER] = "tracers", [KFACT_PROBE] = "probes", [KFACT_OTHER] = "features"};
 
+enum { WHAT_COLUMN = 35, COLUMNS = 80 };
+
+static void fact_text(struct out *o, const struct kfact *f, bool have)
+{
+	bool fits =
+		WHAT_COLUMN + strlen(f->what) + strlen(": needs ") + strlen(f->config) <= COLUMNS;
+
+	out_printf(o, "  %-10s %-21s %s", kinds[f->kind], f->name, f->what);
+	if (!have && fits)
+		out_printf(o, ": needs %s", f->config);
+	else if (!have)
+		out_printf(o, ":\n%*sneeds %s", WHAT_COLUMN, "", f->config);
+	out_char(o, '\n');
+}
+
 static void facts_text(struct out *o, const struct kernel_signs *signs, bool have)
 {
 	for (unsigned kind = 0; kind < ARRAY_SIZE(kinds); kind++)
-		for (const struct kfact *f = kfacts; f->name; f++) {
-			if (f->kind != kind || kernel_has(signs, f) != have)
-				continue;
-			out_printf(o, "  %-10s %-21s ", kinds[kind], f->name);
-			if (have)
-				out_printf(o, "%s\n", f->what);
-			else
-				out_printf(o, "%s: needs %s\n", f->what, f->config);
-		}
+		for (const struct kfact *f = kfacts; f->name; f++)
+			if (f->kind == kind && kernel_has(signs, f) == have)
+				fact_text(o, f, have);
 }
 
 static void facts_json(struct out *o, const struct kernel_signs *signs)
