@@ -141,11 +141,15 @@ static void fields_text(struct check *k, const struct dynevent *d)
 			d->fields[i].name, (int)type, d->fields[i].type, d->fields[i].text);
 }
 
-static void show_probe(struct check *k, const struct asked *a, const struct dynevent *d)
+static void show_probe(struct check *k, const struct asked *a, const struct dynevent *d, bool bpf)
 {
 	if (!k->json) {
 		out_printf(&k->out, "--%s '%s'\n  event       %s:%s\n  definition  %s\n",
 			option_name(a->id), a->text, d->group, d->event, d->definition);
+		if (bpf)
+			out_printf(&k->out,
+				"  made by     BPF: tracefs of this kernel has no %ss\n",
+				dynevent_kind_name(d->kind));
 		fields_text(k, d);
 		return;
 	}
@@ -153,6 +157,7 @@ static void show_probe(struct check *k, const struct asked *a, const struct dyne
 	out_printf(&k->out, ", \"kind\": \"%s\", \"return\": %s, \"event\": \"%s:%s\", ",
 		dynevent_kind_name(d->kind), d->is_return ? "true" : "false", d->group, d->event);
 	string_json(k, "definition", d->definition);
+	out_printf(&k->out, ", \"with\": \"%s\"", bpf ? "bpf" : "tracefs");
 	out_str(&k->out, ", \"fields\": [");
 	for (size_t i = 0; i < d->len; i++) {
 		out_str(&k->out, i ? ", {" : "{");
@@ -194,11 +199,12 @@ static void check_probe(struct check *k, const struct asked *a)
 {
 	AUTO(dynevent) struct dynevent d = {0};
 	struct dynevent_fault fault;
+	bool bpf;
 
-	if (texts_probe(k->w, (enum dynevent_kind)(a->id - OPT_C_PROBE), a->text, &d, &fault))
+	if (texts_probe(k->w, (enum dynevent_kind)(a->id - OPT_C_PROBE), a->text, &d, &bpf, &fault))
 		show_fault(k, a, 0, &fault);
 	else
-		show_probe(k, a, &d);
+		show_probe(k, a, &d, bpf);
 }
 
 static int check_filter(struct check *k, const struct asked *a)

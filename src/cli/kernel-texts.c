@@ -8,15 +8,22 @@
 
 /* The group is given, since one with the default name may be there: a session has its own. */
 int texts_probe(struct dynevent_world *w, enum dynevent_kind kind, const char *text,
-	struct dynevent *ret, struct dynevent_fault *fault)
+	struct dynevent *ret, bool *ret_bpf, struct dynevent_fault *fault)
 {
 	AUTO(dynevent) struct dynevent first = {0};
 	int r;
 
+	*ret_bpf = false;
 	if (kind == DYNEVENT_ANY)
 		return dynevent_parse(w, kind, NULL, text, ret, fault);
-	r = dynevent_parse(w, kind, "probes", text, &first, fault);
-	return r ? r : dynevent_parse(w, kind, first.shown_group, text, ret, fault);
+	r = kprobe_parse(w, kind, KPROBE_WITH_AUTO, "probes", text, &first, ret_bpf, fault);
+	if (r == 0 && *ret_bpf)
+		r = kbpf_check(w, &first, &fault->error);
+	if (r < 0 && *ret_bpf && !fault->len)
+		fault->len = strlen(text);
+	return r ? r
+		 : kprobe_parse(
+			   w, kind, KPROBE_WITH_AUTO, first.shown_group, text, ret, ret_bpf, fault);
 }
 
 const char *texts_split(const char *rule, char **ret_pattern)

@@ -6,10 +6,10 @@
 #include "kernel/dynevent.h"
 #include <cairn/session.h>
 
-/* A probe's text as `cairn record` would use it, in the group that it or the kernel names. 0, or as
- * dynevent_parse(). */
+/* A probe's text as `cairn record` would use it, in the group that it or the kernel names; *ret_bpf: tracefs
+ * has no such probes, BPF would make it. 0, or as dynevent_parse(). */
 int texts_probe(struct dynevent_world *w, enum dynevent_kind kind, const char *text,
-	struct dynevent *ret, struct dynevent_fault *fault);
+	struct dynevent *ret, bool *ret_bpf, struct dynevent_fault *fault);
 
 /* A filter, and the events of a pattern that it fits. */
 struct texts_filter {

@@ -45,7 +45,7 @@ int bpf_refused(struct error *e, int err, const char *what)
 	} else if (err == -ENOSYS || err == -EINVAL) {
 		(void)error_set(e, -EOPNOTSUPP, "this kernel has no %s", what);
 		error_hint(e,
-			"BPF programs need CONFIG_BPF_SYSCALL and CONFIG_BPF_EVENTS, kernel 5.8 or later");
+			"BPF programs need CONFIG_BPF_SYSCALL and CONFIG_BPF_EVENTS, kernel 5.12 or later");
 		return -EOPNOTSUPP;
 	} else {
 		(void)error_set(e, err, "the kernel refuses %s: %s", what, strerror(-err));

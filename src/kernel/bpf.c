@@ -335,6 +335,36 @@ static int make_program(struct kbpf *k, struct part *part, const struct bload *l
 	return MIN(err, 0);
 }
 
+/* Functions may be closed to BPF as a whole: a program that does nothing shows it. */
+static int check_function(const struct bprobe *p, struct dynevent_world *w, struct error *e)
+{
+	struct bload l = {.name = p->what};
+	struct bcode c = {0};
+	struct kbpf k = {0};
+	int fd = describe(&k, p, w, &l, e);
+
+	bcode_exit(&c, 0);
+	if (fd == 0)
+		fd = bcode_done(&c) ? -ENOMEM : bload(&l, &c, e);
+	bcode_free(&c);
+	if (l.btf_fd)
+		(void)close(l.btf_fd);
+	if (fd >= 0)
+		(void)close(fd);
+	return MIN(fd, 0);
+}
+
+int kbpf_check(struct dynevent_world *w, const struct dynevent *d, struct error *e)
+{
+	struct bprobe p = {0};
+	int err = bprobe_read(&p, w, d, e);
+
+	if (!err && (p.place == BPLACE_FENTRY || p.place == BPLACE_FEXIT))
+		err = check_function(&p, w, e);
+	bprobe_done(&p);
+	return err;
+}
+
 /* What an older kernel, or a stricter verifier, may take instead. False: nothing. */
 static bool simpler(struct kbpf *k, struct part *part, struct bload *l)
 {

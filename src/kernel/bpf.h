@@ -44,6 +44,10 @@ int kprobe_parse(struct dynevent_world *w, enum dynevent_kind kind, enum kprobe_
 	const char *group, const char *text, struct dynevent *ret, bool *ret_bpf,
 	struct dynevent_fault *fault);
 
+/* Can BPF make this probe, as far as the text says and BPF may trace functions here? 0, or an error with
+ * the reason. */
+int kbpf_check(struct dynevent_world *w, const struct dynevent *d, struct error *e);
+
 struct kbpf; /* the programs and rings of one session */
 
 struct kbpf_config {

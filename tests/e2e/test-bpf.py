@@ -326,6 +326,19 @@ def refusals_are_words(t):
 
 
 @test
+def check_says_what_would_make_it(t):
+    need_bpf()
+    p = t.cairn("kernel", "check", "--tprobe", "sched_switch prev->pid", status=None)
+    if has(" t[:[<group>"):
+        assert p.status == 0 and "BPF" not in p.out, p
+    else:
+        assert p.status == 0 and "made by     BPF: tracefs of this kernel has no tprobes" in p.out, p
+    p = t.cairn("kernel", "check", "--json", "--kprobe", "vfs_read count", status=None)
+    if not has("\n  kprobe_events\t") and p.status:
+        assert "may not trace functions here" in p.out, p
+
+
+@test
 def functions_where_bpf_may_trace_them(t):
     need_bpf()
     p = t.record(["cat", "/etc/hostname"], "--probe-with", "bpf", "--kprobe",
