@@ -4,6 +4,7 @@
  * come, and frees connections that closed. The timer is always set to the next thing that is due,
  * so that the epoll descriptor alone tells a caller when to call.
  */
+#include "session/kernel.h"
 #include "session/session-impl.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -169,6 +170,8 @@ int cairn_host_new(const struct cairn_host_options *opts, struct cairn_host **re
 	}
 	for (size_t i = 0; i < h->npids; i++)
 		outpost_for(h, h->pids[i]);
+	if (h->uid == 0 && h->wanted == CAIRN_WANT_ALL)
+		krec_sweep_dead(h);
 	*ret_host = h;
 	return 0;
 }

@@ -379,6 +379,21 @@ int krec_start(struct session *s, struct error *err)
 	return 0;
 }
 
+void krec_sweep_dead(struct cairn_host *h)
+{
+	AUTO(tracefs) struct tracefs *top = NULL;
+	struct kernel_swept swept = {0};
+
+	if (access("/sys/kernel/tracing/instances", F_OK) != 0 ||
+		tracefs_open(NULL, &top, NULL) < 0)
+		return;
+	(void)kernel_sweep(top, &swept, NULL); /* what does not go is somebody's still */
+	if (swept.instances || swept.probes || swept.settings)
+		host_say(h,
+			"removed what dead sessions left in tracefs: %d instances, %d probes, %d settings",
+			swept.instances, swept.probes, swept.settings);
+}
+
 /* ---- changes while it records ---- */
 
 /* A session that had no kernel events gets a place for some. */

@@ -19,6 +19,8 @@ int krec_new(struct session *s, struct json_object *args, struct error *err);
 void krec_free(struct session *s);
 void krec_discard(struct session *s); /* of a session that never ran: nothing stays on disk */
 int krec_start(struct session *s, struct error *err);
+/* Removes what dead hosts left in tracefs, if it is mounted and we may; what that was is said. */
+void krec_sweep_dead(struct cairn_host *h);
 /* Reads what is due; ns until the next look, UINT64_MAX: none. */
 uint64_t krec_step(struct session *s, uint64_t now);
 void krec_off(struct session *s);

@@ -103,25 +103,38 @@ static int load_texts(struct view_ctf_kernel *k)
 		.symbols = load_symbols,
 		.printk = load_printk,
 		.arg = k};
-	char path[4096];
 
-	(void)snprintf(path, sizeof(path), "%s/" KTEXTS_DIR "/" KTEXTS_FILE,
-		k->trace->path); /* cut: ENOENT */
-	if (strcmp(k->trace->path, "-") != 0 && read_file(path, KTEXTS_MAX, &k->texts) < 0)
-		return 0; /* shown with its fields */
 	k->record = malloc(KERNEL_RECORD_MAX);
 	return k->record ? kernel_text_new(&o, &k->text) : -ENOMEM;
 }
 
-/* What a pipe has given since last time. */
+/* What has come since last time: from a pipe, or to the file (a trace may grow while it is read). */
 static int more_texts(struct view_ctf_kernel *k)
 {
+	AUTO(buf) struct buf file = {0};
+	char path[4096];
 	size_t n;
 	const char *texts = reader_texts(k->trace, &n);
 
+	(void)snprintf(path, sizeof(path), "%s/" KTEXTS_DIR "/" KTEXTS_FILE,
+		k->trace->path); /* cut: ENOENT */
+	if (strcmp(k->trace->path, "-") != 0 && read_file(path, KTEXTS_MAX, &file) == 0) {
+		texts = file.data;
+		n = file.len;
+	} /* else events are shown with their fields */
 	if (n > k->texts.len)
 		buf_add(&k->texts, texts + k->texts.len, n - k->texts.len);
 	return k->texts.err ? k->texts.err : index_texts(k);
+}
+
+/* Where the class's format is in the texts; SIZE_MAX: nowhere. */
+static size_t find_format(struct view_ctf_kernel *k, const struct cairn_event_class *cls)
+{
+	size_t at = (uintptr_t)map_get(&k->formats, cls->name, strlen(cls->name));
+
+	if (!at && more_texts(k) == 0) /* without memory it is shown with its fields */
+		at = (uintptr_t)map_get(&k->formats, cls->name, strlen(cls->name));
+	return at - 1;
 }
 
 static bool is_kernel_trace(const struct cairn_trace *t)
@@ -193,10 +206,10 @@ int view_ctf_class(struct view *v, const struct cairn_event_class *cls, struct v
 	if (!is_kernel_trace(cls->trace) || strcmp(cls->provider, "ftrace") == 0)
 		return 0;
 	k = kernel_of(v, cls->trace);
-	if (!k || more_texts(k) < 0)
+	if (!k)
 		return -ENOMEM;
-	at = (uintptr_t)map_get(&k->formats, cls->name, strlen(cls->name));
-	if (!k->text || !at--)
+	at = find_format(k, cls);
+	if (!k->text || at == SIZE_MAX)
 		return 0;
 	if (ktexts_next(k->texts.data, k->texts.len, &at, &t) != 1)
 		return 0;

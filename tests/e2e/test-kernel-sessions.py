@@ -457,8 +457,35 @@ def killed_at_any_point(t):
     doer.do(10)
     t.cairn("session", "destroy", "one")
     assert counts(t, t.path("again")) == {"sys_enter_getpgid": 10, "once": 10}
-    t.cairn("daemon", "--stop")
+    # the next daemon sweeps, without any session
+    session(t, "create", "one", "-p", doer.pid, "-o", t.path("third"), "-k", EVENTS[0], *probe, "--start")
+    d.kill()
+    d.wait()
+    assert len(instances(d.pid)) == 1
+    t.daemon()
     as_before(before)
+    t.cairn("daemon", "--stop")
+
+
+@test
+def followed_while_it_changes(t):
+    need_tracefs(*EVENTS)
+    doer = Doer(t)
+    t.daemon()
+    session(t, "create", "s", "-p", doer.pid, "-o", t.trace, "-k", EVENTS[0], "--start")
+    doer.do(3)
+    follow = t.start([CAIRN, "print", "-f", "-e", "syscalls", t.trace], stdout=subprocess.PIPE)
+    lines = [follow.stdout.readline().decode() for _ in range(3)]
+    session(t, "enable", "s", "-k", EVENTS[1])
+    doer.do(2)
+    lines += [follow.stdout.readline().decode() for _ in range(4)]
+    follow.kill()
+    t.cairn("session", "destroy", "s")
+    got = [re.search(r"doer-%d .*(sys_enter_\w+): (.*)" % doer.pid, l).groups() for l in lines]
+    assert [g[0][len("sys_enter_"):] for g in got] == ["getpgid"] * 3 + ["getpgid", "getppid"] * 2, got
+    # as the kernel prints them, also those that came later
+    assert all("__syscall_nr" not in g[1] for g in got), got
+
 
 
 LOAD = r"""
