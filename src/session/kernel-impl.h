@@ -53,6 +53,8 @@ struct krec {
 	bool has_probes; /* the kernel may have events of ours */
 	pid_t *pids; /* owned; none and !all: the session's, or nobody to limit to */
 	size_t npids;
+	pid_t *traced; /* owned: what these were when the instance was set up; and their children then */
+	size_t ntraced;
 	bool all, adapt, as_lttng, is_on;
 	bool is_recorder; /* nothing is read but for snapshots */
 	uint64_t buffer_bytes; /* of each CPU, now */
@@ -83,7 +85,9 @@ struct krec {
 	int write_error;
 };
 
-/* Which tasks alone; 0: all. */
+/* Limits the instance to the processes that are asked for, if any are (kernel-limit.c). */
+int krec_limit(struct session *s, struct error *err);
+/* Which processes alone, with the children they had; 0: all. Of an instance that is set up. */
 size_t krec_pids(const struct session *s, const pid_t **ret);
 /* Rules (kernel-rules.c): what is asked for; all switched on; more of them, less of them, and the kernel
  * brought up to it if the session records. */

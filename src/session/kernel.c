@@ -1,7 +1,6 @@
 /* The kernel's part of a session: asked for, set up, switched on, changed, taken down. See kernel.h. */
 #include "kernel/tracer.h"
 #include "session/kernel-impl.h"
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -178,78 +177,6 @@ static int read_layout(struct krec *k, struct error *err)
 	return k->page ? 0 : error_set(err, -ENOMEM, "no memory for a page");
 }
 
-size_t krec_pids(const struct session *s, const pid_t **ret)
-{
-	const struct krec *k = s->kernel;
-
-	*ret = k->npids ? k->pids : s->pids;
-	return k->all ? 0 : k->npids ? k->npids : s->npids;
-}
-
-struct tids {
-	int32_t *all; /* owned vector */
-	size_t n, cap;
-};
-
-/* The other threads of a process: the kernel's list is of threads. */
-static int add_threads(struct tids *t, pid_t pid)
-{
-	char path[64];
-	AUTO(dir) DIR *d = NULL;
-	struct dirent *f;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/task", pid); /* fits */
-	d = opendir(path);
-	while (d && (f = readdir(d))) {
-		int32_t *tid;
-
-		if (f->d_name[0] == '.' || atoi(f->d_name) == pid)
-			continue;
-		tid = VEC_ADD(t->all, t->n, t->cap);
-		if (!tid)
-			return -ENOMEM;
-		*tid = atoi(f->d_name);
-	}
-	return 0;
-}
-
-static int read_threads(struct tids *t, const pid_t *pids, size_t n)
-{
-	int r = 0;
-
-	t->n = 0;
-	for (size_t i = 0; i < n && r == 0; i++) {
-		int32_t *pid = VEC_ADD(t->all, t->n, t->cap);
-
-		if (!pid)
-			return -ENOMEM;
-		*pid = pids[i];
-		r = add_threads(t, pids[i]);
-	}
-	return r;
-}
-
-/* The list is written at once: to change it later takes the kernel some 30 ms. So what is read again
- * behind it is usually the same; else a thread came meanwhile, whose children come with it. */
-static int limit(struct session *s, struct error *err)
-{
-	struct krec *k = s->kernel;
-	const pid_t *pids;
-	size_t n = krec_pids(s, &pids), before = 0;
-	struct tids t = {0};
-	int r;
-
-	if (!n)
-		return 0;
-	r = tracefs_option(k->instance, "event-fork", true, err);
-	while (r == 0 && (r = read_threads(&t, pids, n)) == 0 && t.n > before) {
-		before = t.n;
-		r = tracefs_pids(k->instance, t.all, t.n, err);
-	}
-	free(t.all);
-	return r == -ENOMEM ? error_set(err, r, "no memory for a list of threads") : r;
-}
-
 static int set_up(struct session *s, struct error *err)
 {
 	struct krec *k = s->kernel;
@@ -265,7 +192,7 @@ static int set_up(struct session *s, struct error *err)
 	if (r == 0)
 		r = read_layout(k, err);
 	if (r == 0)
-		r = limit(s, err);
+		r = krec_limit(s, err);
 	if (r == 0)
 		r = krec_rules_start(s, err);
 	if (r == 0)
@@ -526,6 +453,7 @@ void krec_free(struct session *s)
 	krec_probes_free(k);
 	krec_bpf_free(k);
 	free(k->pids);
+	free(k->traced);
 	free(k->cpus);
 	free(k->page);
 	krec_stacks_free(k);

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 
 from cairn import CAIRN, SOURCE, Skip, main, test, wait_for
-from kernel import (EVENTS, MARKS, TRACEFS, Doer, as_before, counts, instances, need_tracefs, records, session,
+from kernel import (DOER, EVENTS, MARKS, TRACEFS, Doer, as_before, counts, instances, need_tracefs, records, session,
                     tracefs_state)
 
 
@@ -168,6 +168,23 @@ def in_order_whatever_is_lost(t):
     assert len(last) >= 3 and min(seen.values()) > 1000, (last, seen)
     events = sum(seen.values()) + sum(t.lost().values())
     assert 2 * 6 * 60000 <= events <= 2 * 6 * 60000 + 200, (events, seen, t.lost())
+
+
+@test
+def children_that_are_there_already(t):
+    need_tracefs(*EVENTS)
+    t.compile("doer", DOER)
+    shell = t.start(["sh", "-c", "./doer; true"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    shell.stdin.write(b"1\n")
+    shell.stdin.flush()
+    assert shell.stdout.readline() == b"\n"  # its child runs
+    t.daemon()
+    session(t, "create", "s", "-p", shell.pid, "-o", t.trace, "-k", EVENTS[0], "--start")
+    shell.communicate(b"20\n")
+    t.cairn("session", "destroy", "s")
+    assert counts(t, t.trace) == {"sys_enter_getpgid": 20}, counts(t, t.trace)
+    rows = [json.loads(l) for l in t.cairn("print", "--json", t.trace).out.splitlines()]
+    assert len({r["fields"]["pid"] for r in rows if r["event"] == "open_file"}) == 2
 
 
 def irqs():
