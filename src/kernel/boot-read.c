@@ -18,6 +18,8 @@
 
 struct reading {
 	struct tracefs *in; /* borrowed */
+	struct tracefs *spare; /* owned: an instance of ours; see event_file() */
+	bool no_spare;
 	const char *dir;
 	int dirfd; /* -1: not made yet */
 	struct kctf *ctf; /* owned */
@@ -36,6 +38,8 @@ struct reading {
 
 static void auto_reading(struct reading *r)
 {
+	if (r->spare)
+		(void)tracefs_instance_remove(r->spare, NULL); /* else the next start does */
 	kctf_free(r->ctf);
 	free(r->page);
 	free(r->ids);
@@ -49,12 +53,30 @@ static void auto_reading(struct reading *r)
 
 /* ---- what events are called ---- */
 
+/* A file of an event. While a kernel boots it makes probes and the folders of events at the same time, and
+ * sometimes the top directory goes without that of a probe: an instance that comes later has all. */
+static bool event_file(
+	struct reading *r, const char *system, const char *name, const char *file, struct buf *ret)
+{
+	struct tracefs *top = r->in->top ? (struct tracefs *)r->in->top : r->in;
+	char path[512];
+
+	(void)snprintf(path, sizeof(path), "events/%s/%s/%s", system, name, file); /* cut: none */
+	if (tracefs_read(top, path, ret, NULL) == 0)
+		return true;
+	if (top->fake || strcmp(system, "ftrace") == 0)
+		return false;
+	if (!r->spare && !r->no_spare)
+		r->no_spare = tracefs_instance_new(top, &r->spare, NULL) < 0;
+	return r->spare && tracefs_read(r->spare, path, ret, NULL) == 0;
+}
+
 static void learn(struct reading *r, const char *system, const char *name)
 {
 	AUTO(buf) struct buf text = {0};
 	struct kformat *f = NULL;
 
-	if (tracefs_format(r->in, system, name, &text, NULL) < 0 || !text.data ||
+	if (!event_file(r, system, name, "format", &text) || !text.data ||
 		kformat_parse(text.data, text.len, system, sizeof(long), &f, NULL) < 0)
 		return; /* counted as corrupt when it comes */
 	if (strstr(f->print_fmt, "%ps") || strstr(f->print_fmt, "%pS")) {
@@ -71,10 +93,8 @@ static void learn(struct reading *r, const char *system, const char *name)
 static uint32_t read_id(struct reading *r, const struct tracefs_event *ev)
 {
 	AUTO(buf) struct buf b = {0};
-	char path[512];
 
-	(void)snprintf(path, sizeof(path), "events/%s/%s/id", ev->system, ev->name); /* cut: none */
-	return tracefs_read(r->in, path, &b, NULL) == 0 && b.data
+	return event_file(r, ev->system, ev->name, "id", &b) && b.data
 		? (uint32_t)strtoul(b.data, NULL, 10)
 		: 0;
 }

@@ -117,10 +117,13 @@ int tracefs_format(
 {
 	struct tracefs *top = t->top ? (struct tracefs *)t->top : t;
 	char path[512];
+	int err;
 
 	if (event_path(path, sizeof(path), system, name, "format") < 0)
 		return error_set(e, -ENAMETOOLONG, "no such event: %s:%s", system, name);
-	return tracefs_read(top, path, ret, e);
+	err = tracefs_read(top, path, ret, e);
+	/* a probe that was made at boot may have no folder in the top directory: see boot-read.c */
+	return err == -ENOENT && t != top ? tracefs_read(t, path, ret, e) : err;
 }
 
 int tracefs_enable(

@@ -170,6 +170,21 @@ TEST(the_dead_are_swept)
 	cleanup(t);
 }
 
+/* A probe made at boot may be in instances only. */
+TEST(a_format_that_the_top_lacks)
+{
+	struct tracefs *t = setup(), *i = NULL;
+	AUTO(buf) struct buf b = {0};
+
+	put("instances/other/events/kprobes/x/format", "name: x\n");
+	CHECK_INT(tracefs_instance_open(t, "other", &i, NULL), 0);
+	CHECK_INT(tracefs_format(t, "kprobes", "x", &b, NULL), -ENOENT);
+	CHECK_INT(tracefs_format(i, "kprobes", "x", &b, NULL), 0);
+	CHECK_STR(b.data, "name: x\n");
+	tracefs_free(i);
+	cleanup(t);
+}
+
 TEST(filters_that_are_refused)
 {
 	struct tracefs *t = setup();
