@@ -2,6 +2,7 @@
  * that kernels with more lines are read too. */
 #include "kernel/format.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -260,9 +261,44 @@ static bool take_numbers(struct span t, struct kfield *f)
 	return f->offset < 1u << 16 && f->size < 1u << 16;
 }
 
+/* "__data_loc char[][2] s" of a probe has so many places: fields s_0, s_1. text: the declaration. */
+static int split_texts(struct kformat *f, const struct declaration *d, struct span text,
+	unsigned long_size, struct error *e)
+{
+	struct kfield whole = f->fields[--f->nfields];
+	const char *at = memmem(text.s, text.n, "][", 2);
+	struct span rest = {at ? at + 2 : "", at ? (size_t)(text.s + text.n - at) - 2 : 0};
+	char name[128];
+	uint32_t n;
+
+	if (!take_number(&rest, &n) || n > KFORMAT_MAX_FIELDS || whole.size != n * 4)
+		return error_set(e, -EPROTO, "field '%s': a __data_loc of %u bytes, not 4",
+			whole.name, whole.size);
+	for (uint32_t i = 0; i < n; i++) {
+		struct kfield *k = f->nfields < KFORMAT_MAX_FIELDS
+			? VEC_ADD(f->fields, f->nfields, f->fields_cap)
+			: NULL;
+
+		if (!k)
+			return error_set(e, -ENOMEM, "no memory for a field, or too many");
+		*k = whole;
+		k->offset += 4 * i;
+		k->size = 4;
+		(void)snprintf(
+			name, sizeof(name), "%.100s_%u", whole.name, i); /* a cut one is fine */
+		k->name = keep(f, (struct span){name, strlen(name)});
+		if (!k->name)
+			return error_set(e, -ENOMEM, "no memory for a field");
+		classify(k, d, long_size);
+		f->fixed_size = MAX(f->fixed_size, k->offset + k->size);
+	}
+	return 0;
+}
+
 static int add_field(struct kformat *f, struct span t, unsigned long_size, struct error *e)
 {
 	const char *semicolon = memchr(t.s, ';', t.n);
+	struct span whole = t;
 	struct declaration d;
 	struct kfield *k;
 
@@ -284,8 +320,7 @@ static int add_field(struct kformat *f, struct span t, unsigned long_size, struc
 		return error_set(e, -ENOMEM, "no memory for a field");
 	classify(k, &d, long_size);
 	if (d.form != KFIELD_SCALAR && k->size != 4)
-		return error_set(e, -EPROTO, "field '%s': a __data_loc of %u bytes, not 4", k->name,
-			k->size);
+		return split_texts(f, &d, whole, long_size, e);
 	if (f->ncommon + 1 == f->nfields && strncmp(k->name, "common_", 7) == 0)
 		f->ncommon++;
 	f->fixed_size = MAX(f->fixed_size, k->offset + k->size);

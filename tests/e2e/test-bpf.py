@@ -171,6 +171,20 @@ def a_uprobe_is_what_tracefs_says(t):
 
 
 @test
+def arrays_of_texts_are_fields(t):
+    need_bpf()
+    prog = t.compile("p", PROGRAM)
+    for how in ("tracefs", "bpf"):
+        if how == "tracefs" and not has("place (uprobe)"):
+            continue
+        t.record([prog, "5", "x"][:2], "--probe-with", how, "--uprobe",
+                 prog + ":main n=$arg1:s32 all=+0($arg2):string[2]", trace=t.path(how))
+        got = fields(t.events(t.path(how)), "main")
+        assert [(f["n"], f["all_0"], f["all_1"]) for f in got] == [(2, prog, "5")], got
+        t.check_babeltrace(t.path(how))
+
+
+@test
 def events_lie_between_the_system_calls_around_them(t):
     need_bpf()
     prog = t.compile("p", PROGRAM)

@@ -1,8 +1,11 @@
 /* Fuzzes the parser of probe texts (src/kernel/dynevent*.c, btf-walk.c): the first byte is the kind,
  * the rest the text, judged against the made kernel of the unit tests. What is taken must be taken
- * again in the form in which it would go to the kernel. */
-#include "kernel/dynevent.h"
+ * again in the form in which it would go to the kernel. What BPF takes becomes programs, and a format that
+ * can be read. */
+#include "kernel/bpf-impl.h"
+#include "kernel/format.h"
 #include "unit/made-btf.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,8 +46,47 @@ static void check_taken(const struct dynevent *d)
 	dynevent_done(&again);
 }
 
+static void check_programs(const struct bprobe *p)
+{
+	static const struct bmaps maps = {
+		.rings = 3, .lost = 4, .limit = 5, .task_tgid = 1200, .wake_bytes = 4096};
+
+	for (int how = BHOW_PLAIN; how <= BHOW_TYPED; how++) {
+		struct bcode c = {0};
+		int err = bprogram_probe(&c, p, &maps, (enum bhow)how);
+
+		if ((err && err != -E2BIG) || (!err && c.len < 10))
+			abort();
+		bcode_free(&c);
+	}
+}
+
+static void check_bpf(const struct dynevent *d)
+{
+	AUTO(buf) struct buf format = {0};
+	struct bprobe p = {.id = 60000};
+	size_t nfields = 5 + d->is_return;
+	struct kformat *f;
+	struct error e;
+
+	if (bprobe_read(&p, world(), d, &e) == 0) {
+		if (p.nfetches != d->len || bprobe_lay_out(&p, d, &format) ||
+			kformat_parse(format.data, format.len, "g", 8, &f, &e))
+			abort();
+		for (size_t i = 0; i < d->len; i++)
+			nfields += d->fields[i].is_string && d->fields[i].count ? d->fields[i].count
+										: 1;
+		if (f->nfields != nfields || f->fixed_size != p.fixed)
+			abort();
+		kformat_free(f);
+		check_programs(&p);
+	}
+	bprobe_done(&p);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	bool bpf;
 	AUTO(buf) struct buf out = {0};
 	AUTO(free) char *text = NULL;
 	struct dynevent_fault fault;
@@ -55,6 +97,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text = strndup((const char *)data + 1, size - 1);
 	if (!text)
 		return 0;
+	if (kprobe_parse(world(), (enum dynevent_kind)(data[0] % DYNEVENT_KINDS), KPROBE_WITH_BPF,
+		    "g", text, &d, &bpf, &fault) == 0) {
+		check_bpf(&d);
+		dynevent_done(&d);
+	}
 	if (dynevent_parse(world(), (enum dynevent_kind)(data[0] % DYNEVENT_KINDS), NULL, text, &d,
 		    &fault) == 0) {
 		check_taken(&d);
