@@ -229,10 +229,16 @@ static uint8_t *put_list(uint8_t *to, const uint8_t *s, uint32_t n, uint32_t ele
 	return to + sizeof(count) + (size_t)count * elem;
 }
 
+/* An event without fields has no memory for them. */
+static inline const struct kop *ops_end(const struct kclass_form *f)
+{
+	return f->nops ? f->ops + f->nops : f->ops;
+}
+
 static inline uint8_t *put_fields(
 	uint8_t *to, const struct kclass_form *f, const uint8_t *rec, uint32_t len)
 {
-	const struct kop *end = f->ops + f->nops;
+	const struct kop *end = ops_end(f);
 	const uint8_t *s;
 	uint32_t n;
 
@@ -310,7 +316,7 @@ static int add_record(
 
 static inline uint8_t *put_copies(uint8_t *to, const struct kclass_form *f, const uint8_t *rec)
 {
-	for (const struct kop *op = f->ops, *end = op + f->nops; op < end; op++) {
+	for (const struct kop *op = f->ops, *end = ops_end(f); op < end; op++) {
 		const uint8_t *from = rec + op->from;
 		uint8_t *p = to;
 

@@ -219,6 +219,8 @@ void kernel_text_unchecked(struct kernel_text *k, struct kernel_text_event *e)
 
 /* ---- records ---- */
 
+enum { COMMON_TYPE_END = 2 }; /* where the number of the event is, first of all */
+
 /* A copy with zeroes behind it. */
 static uint8_t *safe_copy(struct kernel_text *k, const void *record, size_t n)
 {
@@ -228,42 +230,6 @@ static uint8_t *safe_copy(struct kernel_text *k, const void *record, size_t n)
 		memset(k->copy + n, 0, k->copied - n);
 	k->copied = n;
 	return k->copy;
-}
-
-/* What libtraceevent prints, appended to the line. */
-static void by_library(struct kernel_text *k, const struct kernel_text_event *e, const void *record,
-	size_t n, int cpu)
-{
-	struct tep_record r = {.data = safe_copy(k, record, n),
-		.size = (int)MIN(n, (size_t)65536),
-		.record_size = (int)n,
-		.cpu = cpu};
-	const char *p, *end;
-	struct trace_seq s;
-
-	trace_seq_init(&s);
-	tep_print_event(k->tep, &s, &r, "%s", TEP_PRINT_INFO);
-	trace_seq_terminate(&s);
-	if (s.state != TRACE_SEQ__GOOD || !s.buffer) {
-		trace_seq_destroy(&s);
-		return;
-	}
-	p = s.buffer;
-	end = p + s.len;
-	if (end > p && end[-1] == '\n')
-		end--;
-	while (p < end) {
-		size_t part = (size_t)(end - p), i = 0;
-
-		while (e->has_lines && i < part && p[i] != '\n' && p[i] != '\t')
-			i++;
-		part = e->has_lines ? i : part;
-		kline_safe(k, p, part);
-		p += part;
-		if (p < end)
-			kline_put(k, p++, 1);
-	}
-	trace_seq_destroy(&s);
 }
 
 /* "name=value ...": what libtraceevent must not be trusted with. */
@@ -287,6 +253,47 @@ static void by_fields(
 				kline_printf(k, "%02x", record[at + i]);
 		}
 	}
+}
+
+/* What libtraceevent prints, appended to the line. */
+static void by_library(struct kernel_text *k, const struct kernel_text_event *e, const void *record,
+	size_t n, int cpu)
+{
+	struct tep_record r = {.data = safe_copy(k, record, n),
+		.size = (int)MIN(n, (size_t)65536),
+		.record_size = (int)n,
+		.cpu = cpu};
+	const char *p, *end;
+	struct trace_seq s;
+
+	/* The library takes the event that the record's own number says, whatever is asked for. */
+	if (n < COMMON_TYPE_END || tep_data_type(k->tep, &r) != e->tep->id) {
+		by_fields(k, e, record, n);
+		return;
+	}
+	trace_seq_init(&s);
+	tep_print_event(k->tep, &s, &r, "%s", TEP_PRINT_INFO);
+	trace_seq_terminate(&s);
+	if (s.state != TRACE_SEQ__GOOD || !s.buffer) {
+		trace_seq_destroy(&s);
+		return;
+	}
+	p = s.buffer;
+	end = p + s.len;
+	if (end > p && end[-1] == '\n')
+		end--;
+	while (p < end) {
+		size_t part = (size_t)(end - p), i = 0;
+
+		while (e->has_lines && i < part && p[i] != '\n' && p[i] != '\t')
+			i++;
+		part = e->has_lines ? i : part;
+		kline_safe(k, p, part);
+		p += part;
+		if (p < end)
+			kline_put(k, p++, 1);
+	}
+	trace_seq_destroy(&s);
 }
 
 /* Prints the record by libtraceevent, too; a plan that differs is not used any more. */
