@@ -1,6 +1,7 @@
 /* What texts for boot name, against what the running kernel has; see boot-check.h. */
 #include "kernel/boot-check-impl.h"
 #include "kernel/facts.h"
+#include "kernel/filter.h"
 #include "kernel/near.h"
 #include <ctype.h>
 #include <errno.h>
@@ -256,11 +257,15 @@ static bool may_try(struct checker *c, const char *system, const char *event)
 void check_filter(
 	struct checker *c, const char *system, const char *event, const char *text, size_t at)
 {
+	struct dynevent_fault f;
 	struct error e = {0};
 
 	if (!may_try(c, system, event))
 		return;
-	if (tracefs_filter(c->kernel->trial, system, event, text, &e) == -EINVAL)
+	if (kfilter_check_event(c->kernel->trial, system, event, text, &f) == -EINVAL)
+		found(c, at + f.at, "%s%s%s", f.error.message, f.error.hint[0] ? "; " : "",
+			f.error.hint);
+	else if (tracefs_filter(c->kernel->trial, system, event, text, &e) == -EINVAL)
 		found(c, at, "%s", e.message);
 	else
 		(void)tracefs_filter(c->kernel->trial, system, event, NULL, NULL); /* goes anyway */

@@ -134,6 +134,9 @@ def filters_are_tried_and_nothing_is_left(t):
                    code=1).stderr
         assert "sched:sched_switch has no field 'no_field'" in said and "refuses the trigger" in said, said
         assert read(folder + "/events/sched/sched_switch/filter") == "none\n"
+        said = run("check", "-", text=config % ("prev_pid > 0 && next_pid = 1", "traceoff"), code=1).stderr
+        place = said.split("\n")[2].index("^")
+        assert said.split("\n")[1][place:].startswith("= 1"), said
     run("write", "-k", "sched:sched_switch if no_field", code=1)
     ours = [n for n in os.listdir(TRACEFS + "/instances")
             if n.startswith("cairn-") and not os.path.exists("/proc/" + n.split("-")[1])]
