@@ -65,6 +65,8 @@ struct kformat {
  * or -EPROTO with e saying what and where ("line N"). Nothing of text is kept. */
 int kformat_parse(const char *text, size_t len, const char *system, unsigned long_size,
 	struct kformat **ret, struct error *e);
+/* The same text with arrays of texts, which libtraceevent does not know, as fields s_0, s_1... Adds to out. */
+void kformat_split_texts(const char *text, struct buf *out);
 void kformat_free(struct kformat *f); /* takes NULL */
 const struct kfield *kformat_field(const struct kformat *f, const char *name); /* or NULL */
 

@@ -285,10 +285,17 @@ static bool prints_symbols(const struct kformat *f)
 int krec_learn_text(struct krec *k, const char *name, const char *shown, const struct buf *text,
 	struct error *err)
 {
+	AUTO(buf) struct buf split = {0};
 	const struct kformat *known;
 	struct kformat *f = NULL;
-	int r = kformat_parse(text->data, text->len, shown, sizeof(long), &f, err);
+	int r;
 
+	if (strstr(text->data, "[][")) {
+		kformat_split_texts(text->data, &split);
+		text = &split;
+	}
+	r = text->err ? error_set(err, -ENOMEM, "no memory for a format")
+		      : kformat_parse(text->data, text->len, shown, sizeof(long), &f, err);
 	if (r < 0)
 		return r;
 	if (prints_symbols(f)) {

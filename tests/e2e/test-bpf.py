@@ -181,6 +181,8 @@ def arrays_of_texts_are_fields(t):
                  prog + ":main n=$arg1:s32 all=+0($arg2):string[2]", trace=t.path(how))
         got = fields(t.events(t.path(how)), "main")
         assert [(f["n"], f["all_0"], f["all_1"]) for f in got] == [(2, prog, "5")], got
+        text = t.cairn("print", t.path(how)).out
+        assert 'n=2 all={"%s","5"}' % prog in text, text[-500:]
         t.check_babeltrace(t.path(how))
 
 
