@@ -219,8 +219,6 @@ void kernel_text_unchecked(struct kernel_text *k, struct kernel_text_event *e)
 
 /* ---- records ---- */
 
-enum { COMMON_TYPE_END = 2 }; /* where the number of the event is, first of all */
-
 /* A copy with zeroes behind it. */
 static uint8_t *safe_copy(struct kernel_text *k, const void *record, size_t n)
 {
@@ -255,6 +253,19 @@ static void by_fields(
 	}
 }
 
+/* The library subtracts where text begins from the record's length, without looking. */
+static bool holds_fields(const struct kernel_text_event *e, size_t n)
+{
+	const struct tep_format_field *lists[] = {
+		e->tep->format.common_fields, e->tep->format.fields};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		for (const struct tep_format_field *f = lists[i]; f; f = f->next)
+			if (f->offset < 0 || (size_t)f->offset > n)
+				return false;
+	return true;
+}
+
 /* What libtraceevent prints, appended to the line. */
 static void by_library(struct kernel_text *k, const struct kernel_text_event *e, const void *record,
 	size_t n, int cpu)
@@ -267,7 +278,7 @@ static void by_library(struct kernel_text *k, const struct kernel_text_event *e,
 	struct trace_seq s;
 
 	/* The library takes the event that the record's own number says, whatever is asked for. */
-	if (n < COMMON_TYPE_END || tep_data_type(k->tep, &r) != e->tep->id) {
+	if (!holds_fields(e, n) || tep_data_type(k->tep, &r) != e->tep->id) {
 		by_fields(k, e, record, n);
 		return;
 	}
