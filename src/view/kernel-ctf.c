@@ -249,6 +249,9 @@ static char depth(unsigned n)
 	return n ? "0123456789abcdef"[n] : '.';
 }
 
+#define PREFIX_USUAL 48 /* nearly all are shorter */
+#define FRONT_MAX 64 /* flags, the time and what stands between */
+
 /* As the kernel's trace_print_lat_fmt(). */
 static char *put_flags(char *p, uint8_t flags, uint8_t preempt)
 {
@@ -284,14 +287,25 @@ bool view_ctf_line(struct view *v, const struct view_class *c, const struct cair
 		return false;
 	text = kernel_text_put(x->kernel->text, x->text, x->kernel->record, n, ev->cpu, &len);
 	p = out_room(o);
-	memcpy(p, prefix->text, sizeof(prefix->text));
+	memcpy(p, prefix->text, PREFIX_USUAL);
+	if (prefix->len > PREFIX_USUAL)
+		memcpy(p + PREFIX_USUAL, prefix->text + PREFIX_USUAL, prefix->len - PREFIX_USUAL);
 	p = put_flags(p + prefix->len, x->kernel->record[2], x->kernel->record[3]);
 	p = view_put_time(v, p, c, ev);
 	memcpy(p, ": ", 2);
-	out_wrote(o, p + 2);
-	out_bytes(o, c->name.text, c->name.len);
-	out_char(o, ' ');
-	out_bytes(o, text, len);
+	p += 2;
+	if (sizeof(prefix->text) + FRONT_MAX + c->name.len + len <= OUT_ROOM) { /* nearly always */
+		memcpy(p, c->name.text, c->name.len);
+		p += c->name.len;
+		*p++ = ' ';
+		memcpy(p, text, len);
+		out_wrote(o, p + len);
+	} else {
+		out_wrote(o, p);
+		out_bytes(o, c->name.text, c->name.len);
+		out_char(o, ' ');
+		out_bytes(o, text, len);
+	}
 	out_str(o, ev->flags & CAIRN_EVENT_LATE ? " (late)\n" : "\n");
 	return true;
 }
