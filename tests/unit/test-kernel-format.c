@@ -149,7 +149,8 @@ TEST(what_is_no_format)
 	parse(HEAD "\tfield:int a;\toffset:70000;\tsize:4;\tsigned:1;\n", -EPROTO);
 	parse(HEAD "\tfield:__data_loc char[] a;\toffset:8;\tsize:8;\tsigned:1;\n", -EPROTO);
 	parse(HEAD "\tfield:__data_loc char[][3] a;\toffset:8;\tsize:8;\tsigned:1;\n", -EPROTO);
-	parse(HEAD "\tfield:__data_loc char[][2] a;\toffset:8;\tsize:8;\tsigned:1;\n", 0);
+	kformat_free(
+		parse(HEAD "\tfield:__data_loc char[][2] a;\toffset:8;\tsize:8;\tsigned:1;\n", 0));
 }
 
 /* Fields in order, no two of them in one place, all common ones there, and each with elements that fit. */
