@@ -298,6 +298,15 @@ static int64_t delayed(const struct cairn_reader *r, int64_t time_ns)
 	return __builtin_sub_overflow(time_ns, r->delay_ns, &t) ? INT64_MIN : t;
 }
 
+/* Nothing has come for as long as events are held back, and nothing waits to be read: that time passes also
+ * while we are kept from reading. */
+static bool is_idle(const struct cairn_reader *r, uint64_t now)
+{
+	struct pollfd pfd = {.fd = r->fd, .events = POLLIN};
+
+	return now - r->pipe.last_data_ns >= r->delay_ns && poll(&pfd, 1, 0) == 0;
+}
+
 /* Whether an item of this time may be given: what others still write is later. */
 static bool is_due(const struct cairn_reader *r, int64_t key)
 {
@@ -305,7 +314,7 @@ static bool is_due(const struct cairn_reader *r, int64_t key)
 
 	if (r->is_pipe)
 		return r->pipe.eof || key < delayed(r, r->newest_ns) ||
-			r->pipe.held > PIPE_MEMORY || now - r->pipe.last_data_ns >= r->delay_ns;
+			r->pipe.held > PIPE_MEMORY || is_idle(r, now);
 	return key <= delayed(r, (int64_t)now_ns(CLOCK_REALTIME)) ||
 		now - r->last_change_ns >= r->delay_ns;
 }

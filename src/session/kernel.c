@@ -141,7 +141,6 @@ static int make_trace(struct session *s, struct error *err)
 {
 	struct krec *k = s->kernel;
 	struct output_facts of;
-	struct ctf_clock clock;
 	int r;
 
 	if (k->ctf)
@@ -150,8 +149,7 @@ static int make_trace(struct session *s, struct error *err)
 	of.facts.domain = "kernel";
 	of.facts.as_lttng = k->as_lttng;
 	of.facts.uuid[15] ^= 1; /* a trace of its own */
-	clock_describe(s->host, NULL, &clock);
-	r = kctf_new(&of.facts, &clock, &k->ctf);
+	r = kctf_new(&of.facts, &s->output->clock, &k->ctf);
 	if (r < 0)
 		return error_set(err, r, "no memory for the kernel's trace");
 	kctf_on_unknown(k->ctf, krec_unknown, k);

@@ -107,12 +107,11 @@ static int new_trace(struct session *s)
 {
 	struct output *o = s->output;
 	struct output_facts of;
-	struct ctf_clock clock;
 
 	output_facts(s, &of);
 	clock_now(s->host->clock, &o->begin);
-	clock_describe(s->host, NULL, &clock);
-	return ctf_trace_new(&of.facts, &clock, &o->trace);
+	clock_describe(s->host, NULL, &o->clock);
+	return ctf_trace_new(&of.facts, &o->clock, &o->trace);
 }
 
 static int add_streams(struct session *s)
@@ -268,6 +267,7 @@ void output_end(struct session *s)
 	clock_describe(s->host, &o->begin, &clock);
 	if (ctf_trace_set_clock(o->trace, &clock) < 0)
 		return; /* the first guess stays */
+	o->clock = clock;
 	krec_set_clock(s, &clock);
 	output_text_anew(s);
 	r = place_replace_metadata(s, &o->place, &o->meta);

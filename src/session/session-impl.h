@@ -382,6 +382,8 @@ struct output {
 	struct stream **streams; /* owned vector */
 	size_t nstreams, cstreams;
 	struct clock_point begin; /* of the calibration */
+	struct ctf_clock
+		clock; /* as the trace has it; the kernel's has the same, to the last bit */
 	uint64_t bytes; /* state dump */
 	int write_error; /* 0, or the errno value of the last kind of failure */
 };

@@ -149,10 +149,11 @@ static int fill_snapshot(struct session *s, const char *dir, bool new_clock, str
 	o->write_error = 0;
 	if (new_clock)
 		clock_describe(s->host, &o->begin, &clock);
-	if (new_clock && ctf_trace_set_clock(o->trace, &clock) >= 0)
+	if (new_clock && ctf_trace_set_clock(o->trace, &clock) >= 0) {
+		o->clock = clock;
 		output_text_anew(s);
-	if (new_clock && krec_is_recorder(s))
 		krec_set_clock(s, &clock);
+	}
 	output_flush_metadata(s);
 	session_dump_all(s);
 	write_overwrite_rings(s);

@@ -240,6 +240,10 @@ def a_stream_has_both_traces(t):
     events = [e for e in map(json.loads, out.splitlines()) if e["provider"] != "cairn_state"]
     got = [e["fields"].get("pid", 0) - 1000000000 if e["event"] != "mark" else -e["fields"]["i"] for e in events]
     assert got == [v for i in range(1, 3001) for v in (i, -i)], got[:10]
+    # of one clock, to the last bit: a stream has no end at which it could be said better
+    clocks = {re.search(rb"clock \{.*?\n\}", p, re.S).group() for kind, _, _, p in packets(data)
+              if kind == "metadata" and b"clock {" in p}
+    assert len(clocks) == 1, clocks
     # as the kernel prints it: its words came along
     lines = [l for l in read_stream(t, data, "print")[0].splitlines() if "sys_enter_getpgid" in l]
     assert len(lines) == 3000 and all("marks-" in l and "pid: 0x3b9a" in l for l in lines), lines[:3]
