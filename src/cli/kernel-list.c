@@ -132,7 +132,7 @@ static int matching(struct listing *l, const char *pattern, struct map *seen)
 static int count_events(struct listing *l, size_t *ret_events, size_t *ret_systems)
 {
 	AUTO(tracefs_events) struct tracefs_events all = {0};
-	int err = tracefs_events(l->top, NULL, &all, &l->e);
+	int err = tracefs_events(l->top, "*", &all, &l->e);
 
 	*ret_events = all.n;
 	*ret_systems = 0;

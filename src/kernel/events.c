@@ -59,6 +59,16 @@ static int add_named(struct tracefs *top, const char *pattern, struct tracefs_ev
 	return add(l, system, colon + 1) < 0 ? -ENOMEM : 1;
 }
 
+/* Probes of sessions are theirs: who asks for all events shall not hold them when they are to go. They
+ * are found by names that begin as theirs do. */
+static bool is_of_others(const char *pattern, const char *system)
+{
+	bool alive;
+
+	return strncmp(pattern, "cairn_", strlen("cairn_")) != 0 &&
+		tracefs_group_owner(system, &alive);
+}
+
 /* The file available_events: "system:name" lines, those of ftrace itself apart. */
 int tracefs_events(
 	struct tracefs *t, const char *pattern, struct tracefs_events *ret, struct error *e)
@@ -79,7 +89,9 @@ int tracefs_events(
 		if (!colon)
 			continue;
 		*colon = 0;
-		if (!pattern || tracefs_event_matches(pattern, line, colon + 1))
+		if (!pattern ||
+			(tracefs_event_matches(pattern, line, colon + 1) &&
+				!is_of_others(pattern, line)))
 			err = add(&l, line, colon + 1);
 	}
 	if (err < 0) {

@@ -82,7 +82,8 @@ struct tracefs_events {
 	struct arena arena;
 };
 /* Events that can be switched on and whose "system:name" matches the pattern (* and ?; one without a
- * colon matches a system or a name); NULL: all. 0 or -Exxx; none is not an error here. */
+ * colon matches a system or a name), but not probes that a session of ours has made, unless it begins
+ * as their names do, with "cairn_"; NULL: all of all. 0 or -Exxx; none is not an error here. */
 int tracefs_events(
 	struct tracefs *t, const char *pattern, struct tracefs_events *ret, struct error *e);
 /* Does the pattern, as above, mean this event? */
