@@ -284,6 +284,8 @@ struct cairn_stats {
 	uint64_t run_ns; /* how long it has been recording */
 	int write_error; /* 0, or the errno value (-ENOSPC...) of the first failed write */
 	uint64_t kernel_events, kernel_bytes, kernel_lost; /* of the kernel; not in those above */
+	uint64_t
+		kernel_gap_ns; /* while its buffers grew, the kernel recorded and counted nothing */
 };
 
 struct cairn_channel_info {

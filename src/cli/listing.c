@@ -56,6 +56,9 @@ static void kernel_text(struct out *o, const struct cairn_session_info *s)
 	out_printf(o, "  kernel   %s events", human_count(a, s->stats.kernel_events));
 	out_printf(o, ", %s lost",
 		s->stats.kernel_lost ? human_count(b, s->stats.kernel_lost) : "none");
+	if (s->stats.kernel_gap_ns)
+		out_printf(o, ", but for %s in which its buffers grew",
+			human_ns(a, s->stats.kernel_gap_ns));
 	out_printf(o, "; %sbuffers of %s\n", k->flight_recorder ? "flight recorder, " : "",
 		human_bytes(a, k->buffer_bytes));
 	for (size_t i = 0; i < k->nrules; i++) {
@@ -205,6 +208,7 @@ static void kernel_json(struct out *o, const struct cairn_session_info *s)
 		(unsigned long long)s->stats.kernel_events,
 		(unsigned long long)s->stats.kernel_bytes,
 		(unsigned long long)s->stats.kernel_lost);
+	out_printf(o, ", \"gap_ns\": %llu", (unsigned long long)s->stats.kernel_gap_ns);
 	out_printf(o, ", \"buffer_bytes\": %llu, \"flight_recorder\": %s",
 		(unsigned long long)k->buffer_bytes, k->flight_recorder ? "true" : "false");
 	text_or_null(o, ", \"instance\": ", k->instance);

@@ -81,8 +81,16 @@ void progress_summary(
 			"\ncairn: %s kernel events were lost\nhint: --kernel-buffer auto or a larger "
 			"one, fewer events, or a filter",
 			human_count(a, stats->kernel_lost));
+	if (stats->kernel_gap_ns)
+		(void)fprintf(stderr,
+			"%s%s in which the kernel's buffers grew, and nothing was recorded or counted\n"
+			"hint: begin with larger ones (--kernel-buffer SIZE)",
+			stats->kernel_lost ? "\ncairn: there were "
+					   : "; none counted as lost, but for ",
+			human_ns(t, stats->kernel_gap_ns));
 	if (!stats->lost_total) {
-		(void)fputs(stats->kernel_lost ? "\n" : "; none lost\n", stderr);
+		(void)fputs(stats->kernel_lost || stats->kernel_gap_ns ? "\n" : "; none lost\n",
+			stderr);
 		return;
 	}
 	(void)fprintf(stderr, "\ncairn: %s events were lost (", human_count(a, stats->lost_total));

@@ -58,6 +58,7 @@ struct krec {
 	bool all, adapt, as_lttng, is_on;
 	bool is_recorder; /* nothing is read but for snapshots */
 	uint64_t buffer_bytes; /* of each CPU, now */
+	uint64_t gap_ns; /* in which the kernel grew them, and neither recorded nor counted */
 	struct tracefs *top, *instance; /* owned; instance NULL: not recording */
 	struct kpage_layout layout;
 	uint8_t *page; /* owned: layout.size, and KCTF_SLACK */

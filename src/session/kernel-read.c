@@ -180,7 +180,8 @@ static bool read_all(struct session *s)
 static void adapt(struct session *s)
 {
 	struct krec *k = s->kernel;
-	uint64_t most = 0, lost = 0, begin = now_ns(CLOCK_MONOTONIC);
+	uint64_t most = 0, lost = 0, begin = now_ns(CLOCK_MONOTONIC), gap;
+	int r;
 
 	for (uint32_t i = 0; i < k->ncpus; i++) {
 		most = MAX(most, k->cpus[i].pages);
@@ -189,8 +190,12 @@ static void adapt(struct session *s)
 	if (most * k->layout.size < k->buffer_bytes / 4 * 3 && lost == k->lost)
 		return;
 	k->lost = lost;
-	if (k->buffer_bytes * 2 > KREC_BUFFER_MAX ||
-		tracefs_buffer(k->instance, k->buffer_bytes * 2, NULL) < 0)
+	if (k->buffer_bytes * 2 > KREC_BUFFER_MAX)
+		return;
+	r = tracefs_buffer(k->instance, k->buffer_bytes * 2, NULL);
+	gap = now_ns(CLOCK_MONOTONIC) - begin;
+	k->gap_ns += gap;
+	if (r < 0)
 		return; /* no memory for more: it stays */
 	k->buffer_bytes *= 2;
 	for (uint32_t i = 0; i < k->ncpus; i++)
@@ -198,8 +203,7 @@ static void adapt(struct session *s)
 	host_say(s->host,
 		"session %s: the kernel's buffers have %llu KiB each now; it recorded nothing for %.1f ms "
 		"while it changed them",
-		s->name, (unsigned long long)k->buffer_bytes >> 10,
-		(double)(now_ns(CLOCK_MONOTONIC) - begin) / 1e6);
+		s->name, (unsigned long long)k->buffer_bytes >> 10, (double)gap / 1e6);
 }
 
 /* A flight recorder is not read; but what is mapped where must be learnt in time. */

@@ -426,6 +426,7 @@ void krec_stats(const struct session *s, struct cairn_stats *ret)
 		return;
 	ret->kernel_events = k->events;
 	ret->kernel_bytes = k->bytes + k->place.meta_bytes;
+	ret->kernel_gap_ns = k->gap_ns;
 	krec_bpf_stats(k, ret);
 	for (uint32_t i = 0; i < k->ncpus; i++) {
 		ret->kernel_events += k->cpus[i].s.events;

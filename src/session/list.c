@@ -20,6 +20,7 @@ static void add_stats(struct json_object *o, const struct cairn_stats *st)
 		json_add_u64(stats, "kernel_events", st->kernel_events);
 		json_add_u64(stats, "kernel_bytes", st->kernel_bytes);
 		json_add_u64(stats, "kernel_lost", st->kernel_lost);
+		json_add_u64(stats, "kernel_gap_ns", st->kernel_gap_ns);
 	}
 	for (unsigned i = 0; i < CAIRN_LOST_REASONS; i++) {
 		const char *name = cairn_lost_reason(i);

@@ -75,6 +75,7 @@ static void read_stats(struct json_object *o, struct cairn_stats *ret)
 		.kernel_events = json_u64(st, "kernel_events"),
 		.kernel_bytes = json_u64(st, "kernel_bytes"),
 		.kernel_lost = json_u64(st, "kernel_lost"),
+		.kernel_gap_ns = json_u64(st, "kernel_gap_ns"),
 	};
 	for (unsigned i = 0; i < CAIRN_LOST_MAX; i++) {
 		const char *name = cairn_lost_reason(i);

@@ -280,6 +280,25 @@ def each_event_is_recorded_or_counted(t):
 
 
 @test
+def buffers_grow_on_request_and_say_what_that_costs(t):
+    need_tracefs("syscalls:sys_enter_getppid")
+    t.compile("burst", BURST)
+    # more than the first buffers hold; then it is recorded on
+    record = t.start([CAIRN, "record", "-o", t.trace, "-k", "syscalls:sys_enter_getppid", "--kernel-buffer",
+                      "auto", "--", "sh", "-c",
+                      "kill -STOP $PPID; ./burst; ./burst; ./burst; ./burst; kill -CONT $PPID; "
+                      "until test -e go; do sleep 0.01; done; ./burst"],
+                     stderr=open(t.path("err"), "w"))
+    wait_for(lambda: "the kernel's buffers have" in open(t.path("err")).read(), "they grow")
+    open(t.path("go"), "w").close()
+    assert record.wait() == 0
+    said = open(t.path("err")).read()
+    assert "in which the kernel's buffers grew, and nothing was recorded or counted" in said, said
+    events = t.stat()["by_event"]["syscalls:sys_enter_getppid"]
+    assert 1600000 <= events + sum(t.lost().values()) <= 2000010, events
+
+
+@test
 def what_is_wrong_is_said(t):
     need_tracefs("sched:sched_switch")
     before = set(os.listdir(TRACEFS + "/instances"))
