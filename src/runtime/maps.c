@@ -1,5 +1,6 @@
-/* Reading /proc/thread-self/maps (maps.h). Control thread only: opens a descriptor. (/proc/self is
- * empty once the first thread has ended.) */
+/* Reading /proc/self/maps (maps.h). Control thread only: opens a descriptor. /proc/self is empty once the
+ * first thread has ended; then it is /proc/thread-self, and only then: what procfs remembers of a
+ * thread delays its end, and that of its process. */
 #include "runtime/maps.h"
 #include "runtime/runtime-impl.h"
 #include <linux/fcntl.h>
@@ -77,9 +78,9 @@ static void parse(struct rt_maps *m, size_t len, size_t max)
 }
 
 /* All of the file; -ENOSPC if it needs more than size. */
-static long slurp(char *text, size_t size)
+static long slurp(const char *path, char *text, size_t size)
 {
-	long fd = SYS(openat, AT_FDCWD, "/proc/thread-self/maps", O_RDONLY | O_CLOEXEC, 0), n;
+	long fd = SYS(openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0), n;
 	size_t len = 0;
 
 	if (fd < 0)
@@ -110,7 +111,10 @@ int rt_maps_read(struct rt_maps *m)
 		m->vma = (struct rt_vma *)p;
 		m->text = (char *)p + vma_bytes;
 		m->n = 0;
-		err = slurp(m->text, bytes - vma_bytes);
+		err = slurp("/proc/self/maps", m->text, bytes - vma_bytes);
+		m->by_thread = err <= 0 && err != -28;
+		if (m->by_thread)
+			err = slurp("/proc/thread-self/maps", m->text, bytes - vma_bytes);
 		if (err >= 0)
 			parse(m, (size_t)err, vma_bytes / sizeof(*m->vma));
 		else

@@ -2,6 +2,7 @@
 #ifndef CAIRN_RUNTIME_MAPS_H
 #define CAIRN_RUNTIME_MAPS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,7 @@ struct rt_maps {
 	struct rt_vma *vma; /* executable ones, by address; owned (same memory) */
 	uint32_t n;
 	size_t bytes; /* of the memory */
+	bool by_thread; /* /proc/self is empty: the first thread has ended */
 };
 
 int rt_maps_read(struct rt_maps *m); /* 0 or -errno */

@@ -38,7 +38,7 @@ struct run {
 /* What runs are copied from, opened once for several of them. */
 struct text {
 	struct rt_maps maps;
-	int mem; /* /proc/thread-self/mem */
+	int mem; /* /proc/self/mem */
 	int file; /* what `path` names; -1: none open */
 	uint32_t path; /* in maps.text */
 	uint64_t ino; /* of file */
@@ -46,9 +46,13 @@ struct text {
 
 static int text_open(struct text *t)
 {
-	t->mem = (int)SYS(openat, AT_FDCWD, "/proc/thread-self/mem", O_RDONLY | O_CLOEXEC, 0);
+	int err = rt_maps_read(&t->maps);
+
 	t->file = -1;
-	return rt_maps_read(&t->maps);
+	t->mem = (int)SYS(openat, AT_FDCWD,
+		t->maps.by_thread ? "/proc/thread-self/mem" : "/proc/self/mem",
+		O_RDONLY | O_CLOEXEC, 0);
+	return err;
 }
 
 static void text_close(struct text *t)

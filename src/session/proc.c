@@ -70,30 +70,40 @@ bool process_descends(pid_t pid, const pid_t *from, size_t n)
 	return false;
 }
 
-static void read_threads(struct process_facts *f)
+static void add_thread(struct process_facts *f, pid_t tid, const char *comm)
+{
+	struct thread_fact *t = VEC_ADD(f->threads, f->nthreads, f->cthreads);
+
+	if (!t)
+		return;
+	t->tid = tid;
+	(void)snprintf(t->comm, sizeof(t->comm), "%.*s", (int)strcspn(comm, "\n"), comm);
+}
+
+/* Two are the program's one and the runtime's. Then its folder `task` is not looked at: who ends waits until what
+ * others made there of procfs is taken away, and if they share a CPU, for a tick. */
+static void read_threads(struct process_facts *f, int nthreads)
 {
 	char path[96];
 	AUTO(dir) DIR *d = NULL;
 	struct dirent *e;
 
+	if (nthreads == 1 || nthreads == 2) {
+		add_thread(f, f->p.pid, f->comm);
+		return;
+	}
 	(void)snprintf(path, sizeof(path), "/proc/%d/task", (int)f->p.pid);
 	d = opendir(path);
 	while (d && (e = readdir(d)) && f->nthreads < MAX_THREADS) {
 		AUTO(buf) struct buf comm = {0};
 		int tid = atoi(e->d_name);
-		struct thread_fact *t;
 
 		if (tid <= 0)
 			continue;
 		(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/comm", (int)f->p.pid, tid);
 		if (read_file(path, 64, &comm) < 0)
 			continue; /* it ended meanwhile */
-		t = VEC_ADD(f->threads, f->nthreads, f->cthreads);
-		if (!t)
-			return;
-		t->tid = tid;
-		comm.data[strcspn(comm.data, "\n")] = 0;
-		(void)snprintf(t->comm, sizeof(t->comm), "%s", comm.data);
+		add_thread(f, tid, comm.data);
 	}
 }
 
@@ -129,7 +139,7 @@ struct process_facts *process_facts_read(pid_t pid)
 	(void)read_proc(pid, "cmdline", 4096, &f->cmdline); /* longer ones are cut or left out */
 	(void)read_proc(pid, "maps", MAX_MAPS, &f->maps);
 	join_words(&f->cmdline);
-	read_threads(f);
+	read_threads(f, status_number(status.data, "\nThreads:"));
 	return f;
 }
 
