@@ -162,16 +162,16 @@ def nothing_is_left_behind(t):
     """By Ctrl-C, by a reader that goes, by a failure; and after kill -9 by the next start."""
     need_tracefs()
     for how in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        p = subprocess.Popen([CAIRN, "kernel", "trace", "nop", "--all", "-e", "sched:sched_switch"],
-                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        with open(t.path("out"), "w") as out:  # not a pipe that fills while nobody reads it
+            p = subprocess.Popen([CAIRN, "kernel", "trace", "nop", "--all", "-e", "sched:sched_switch"],
+                                 stdout=out, stderr=subprocess.DEVNULL)
         try:
-            assert p.stdout.readline() == b"# tracer: nop\n"
+            wait_for(lambda: open(t.path("out")).readline() == "# tracer: nop\n", "it begins")
             name = wait_for(lambda: instances(p.pid), "the instance")
             p.send_signal(how)
             code = p.wait(timeout=120)
         finally:
             p.kill()
-            p.stdout.close()
             p.wait()
         assert code == (-how if how == signal.SIGKILL else 0), code
         if how != signal.SIGKILL:
