@@ -341,8 +341,18 @@ TEST(large_buffers_left_by_siglongjmp_are_taken_over)
 
 static void *takes_and_ends(void *arg)
 {
+	*(pid_t *)arg = gettid();
 	hold_deeper(1);
-	return arg;
+	return NULL;
+}
+
+/* pthread_join() returns a moment before the kernel has forgotten the thread, and until then it is
+ * not dead to others. */
+static void wait_until_dead(pid_t tid)
+{
+	for (int i = 0; i < 100000 && !rt_thread_is_dead(getpid(), tid); i++)
+		usleep(100);
+	CHECK(rt_thread_is_dead(getpid(), tid));
 }
 
 TEST(large_buffers_of_dead_threads_are_taken_over)
@@ -351,9 +361,11 @@ TEST(large_buffers_of_dead_threads_are_taken_over)
 	signal(SIGUSR1, SIG_IGN);
 	for (int i = 0; i < 100; i++) {
 		pthread_t t;
+		pid_t tid = 0;
 
-		pthread_create(&t, NULL, takes_and_ends, NULL);
+		pthread_create(&t, NULL, takes_and_ends, &tid);
 		pthread_join(t, NULL);
+		wait_until_dead(tid);
 	}
 	CHECK_INT(take_all(), 16);
 	for (int i = 0; i < 16; i++)
@@ -487,7 +499,18 @@ static void raise_usr2(void)
 	handler_waited = anybody_waited();
 }
 
-/* Blocking mode with a reader that sleeps, and handlers that fire more than a ring holds. */
+static void stay_on_this_cpu(cpu_set_t *before)
+{
+	cpu_set_t one_cpu;
+
+	CHECK_INT(sched_getaffinity(0, sizeof(*before), before), 0);
+	CPU_ZERO(&one_cpu);
+	CPU_SET((unsigned)sched_getcpu(), &one_cpu);
+	CHECK_INT(sched_setaffinity(0, sizeof(one_cpu), &one_cpu), 0);
+}
+
+/* Blocking mode with a reader that sleeps, and handlers that fire more than a ring holds; on one
+ * CPU, since the ring of another would have room. */
 TEST(handlers_wait_but_not_on_a_stack_of_their_own_nor_within_fire)
 {
 	static char stack[64 << 10];
@@ -495,7 +518,9 @@ TEST(handlers_wait_but_not_on_a_stack_of_their_own_nor_within_fire)
 	struct sigaction own = {.sa_handler = fire_many, .sa_flags = SA_ONSTACK},
 			 same = {.sa_handler = fire_many};
 	struct ring_set_producer *p;
+	cpu_set_t before;
 
+	stay_on_this_cpu(&before);
 	begin(CAIRN_RING_PERCPU, 1, 0);
 	p = (struct ring_set_producer *)(uintptr_t)one.mapped->p;
 	p->mode = CAIRN_MODE_BLOCK;
@@ -518,6 +543,7 @@ TEST(handlers_wait_but_not_on_a_stack_of_their_own_nor_within_fire)
 	alternate.ss_flags = SS_DISABLE;
 	sigaltstack(&alternate, NULL);
 	end();
+	sched_setaffinity(0, sizeof(before), &before);
 }
 
 TEST(threads_and_children_have_slots_of_their_own)
