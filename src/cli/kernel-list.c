@@ -260,8 +260,8 @@ static int list_events(struct listing *l)
 	if (err < 0)
 		return err;
 	if (n == 0 && !l->json)
-		return error_set(&l->e, -ENOENT, "no kernel event matches '%s'",
-			l->patterns.len ? l->patterns.items[0] : "*");
+		return tracefs_no_event(
+			l->top, l->patterns.len ? l->patterns.items[0] : "*", &l->e);
 	return 0;
 }
 

@@ -17,10 +17,11 @@ int texts_probe(struct dynevent_world *w, enum dynevent_kind kind, const char *t
 	if (kind == DYNEVENT_ANY)
 		return dynevent_parse(w, kind, NULL, text, ret, fault);
 	r = kprobe_parse(w, kind, KPROBE_WITH_AUTO, "probes", text, &first, ret_bpf, fault);
-	if (r == 0 && *ret_bpf)
+	if (r == 0 && *ret_bpf) {
 		r = kbpf_check(w, &first, &fault->error);
-	if (r < 0 && *ret_bpf && !fault->len)
-		fault->len = strlen(text);
+		if (r < 0)
+			fault->len = strlen(text);
+	}
 	return r ? r
 		 : kprobe_parse(
 			   w, kind, KPROBE_WITH_AUTO, first.shown_group, text, ret, ret_bpf, fault);
@@ -42,7 +43,7 @@ int texts_filter(
 	int r = tracefs_events(t, pattern, &f.events, &f.fault.error);
 
 	if (r == 0 && f.events.n == 0)
-		r = error_set(&f.fault.error, -ENOENT, "no kernel event matches '%s'", pattern);
+		r = tracefs_no_event(t, pattern, &f.fault.error);
 	f.fits = r == 0 ? calloc(f.events.n, sizeof(*f.fits)) : NULL;
 	if (r == 0 && !f.fits)
 		r = error_set(&f.fault.error, -ENOMEM, "out of memory");

@@ -200,6 +200,17 @@ static void rule_json(struct out *o, const struct cairn_rule_info *r)
 	out_char(o, '}');
 }
 
+/* An object of two texts, in a list. */
+static void pair_json(struct out *o, bool first, const char *key_a, const char *a,
+	const char *key_b, const char *b)
+{
+	out_printf(o, "%s{\"%s\": ", first ? "" : ", ", key_a);
+	text_or_null(o, "", a);
+	out_printf(o, ", \"%s\": ", key_b);
+	text_or_null(o, "", b);
+	out_char(o, '}');
+}
+
 static void kernel_json(struct out *o, const struct cairn_session_info *s)
 {
 	const struct cairn_kernel_info *k = s->kernel;
@@ -222,11 +233,8 @@ static void kernel_json(struct out *o, const struct cairn_session_info *s)
 		out_str(o, "]}");
 	}
 	out_str(o, "], \"probes\": [");
-	for (size_t i = 0; i < k->nprobes; i++) {
-		text_or_null(o, i ? ", {\"kind\": " : "{\"kind\": ", k->probes[i].kind);
-		text_or_null(o, ", \"text\": ", k->probes[i].text);
-		out_char(o, '}');
-	}
+	for (size_t i = 0; i < k->nprobes; i++)
+		pair_json(o, i == 0, "kind", k->probes[i].kind, "text", k->probes[i].text);
 	out_str(o, "]}");
 }
 
@@ -327,11 +335,8 @@ static void event_json(struct out *o, const struct cairn_event_info *e)
 	out_printf(o, ", \"line\": %u", e->line);
 	text_or_null(o, ", \"function\": ", e->function);
 	out_str(o, ", \"fields\": [");
-	for (size_t i = 0; i < e->nfields; i++) {
-		text_or_null(o, i ? ", {\"name\": " : "{\"name\": ", e->fields[i].name);
-		text_or_null(o, ", \"type\": ", e->fields[i].type);
-		out_char(o, '}');
-	}
+	for (size_t i = 0; i < e->nfields; i++)
+		pair_json(o, i == 0, "name", e->fields[i].name, "type", e->fields[i].type);
 	out_str(o, "]}");
 }
 

@@ -67,6 +67,8 @@ bool world_has(struct dynevent_world *w, enum world_feature f);
 /* False if symbols cannot be read: then nothing is known. module may be NULL: vmlinux and all modules. */
 bool world_symbol(
 	struct dynevent_world *w, const char *module, const char *name, struct world_symbol *ret);
+/* The function of the kernel itself that the address is in; false: none that fits, or not told. */
+bool world_function_at(struct dynevent_world *w, uint64_t address, char *ret, size_t size);
 void world_near_symbol(struct dynevent_world *w, bool functions, struct near *near);
 /* May kprobes be there? *ret_why says why not, as a sentence's end. */
 bool world_may_probe(struct dynevent_world *w, const char *name, const char **ret_why);

@@ -123,22 +123,33 @@ static int check_offset(
 {
 	struct world_symbol symbol;
 	uint64_t begin, end, address;
+	const char *why;
+	char other[128];
 
 	if (!world_symbol(p->w, module, name, &symbol) || !world_code_range(p->w, &begin, &end) ||
 		!begin || symbol.address < begin || symbol.address >= end)
 		return 0; /* of a module, or not told */
 	address = symbol.address + (uint64_t)offset;
-	if (address < end)
-		return 0;
-	return refuse(p, s.at, s.len, "there is no code of the kernel so far behind '%.80s'", name);
+	if (address >= end)
+		return refuse(p, s.at, s.len,
+			"there is no code of the kernel so far behind '%.80s'", name);
+	if (world_function_at(p->w, address, other, sizeof(other)) &&
+		!world_may_probe(p->w, other, &why))
+		return refuse(p, s.at, s.len, "this is in '%.100s', which %s", other, why);
+	return 0;
 }
 
 static int parse_address(struct parse *p, struct span s, uint64_t address)
 {
 	uint64_t begin, end;
+	const char *why;
+	char name[128];
 
 	if (world_code_range(p->w, &begin, &end) && begin && (address < begin || address >= end))
 		return refuse(p, s.at, s.len, "there is no code of the kernel at this address");
+	if (world_function_at(p->w, address, name, sizeof(name)) &&
+		!world_may_probe(p->w, name, &why))
+		return refuse(p, s.at, s.len, "this is in '%.100s', which %s", name, why);
 	p->d->place = text_printf(p, "0x%llx", (unsigned long long)address);
 	return default_event(p,
 		text_printf(

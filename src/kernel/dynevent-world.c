@@ -238,6 +238,26 @@ void world_near_symbol(struct dynevent_world *w, bool functions, struct near *ne
 	}
 }
 
+bool world_function_at(struct dynevent_world *w, uint64_t address, char *ret, size_t size)
+{
+	const struct buf *b = plain_file(&w->kallsyms, w->kallsyms_path);
+	const char *at = b ? b->data : NULL, *end = b ? b->data + b->len : NULL;
+	struct kallsyms_line l, best = {0};
+
+	while (at < end) {
+		if (read_symbol(at, end, &l) && kallsyms_is_function(&l) && !l.module &&
+			l.address && l.address <= address && l.address > best.address)
+			best = l;
+		at = memchr(at, '\n', (size_t)(end - at));
+		at = at ? at + 1 : end;
+	}
+	if (!best.address || best.name_len >= size)
+		return false;
+	memcpy(ret, best.name, best.name_len);
+	ret[best.name_len] = '\0';
+	return true;
+}
+
 bool world_code_range(struct dynevent_world *w, uint64_t *ret_begin, uint64_t *ret_end)
 {
 	struct world_symbol begin, end;

@@ -1,5 +1,6 @@
 /* The events of tracefs: which there are, their formats, switches and filters. */
 #include "kernel/filter.h"
+#include "kernel/near.h"
 #include "kernel/tracefs.h"
 #include <dirent.h>
 #include <errno.h>
@@ -114,6 +115,103 @@ void tracefs_events_done(struct tracefs_events *l)
 void auto_tracefs_events(struct tracefs_events *l)
 {
 	tracefs_events_done(l);
+}
+
+/* ---- a pattern that nothing matches ---- */
+
+static void look_at(struct near *n, const struct tracefs_events *all, const char *system)
+{
+	for (size_t i = 0; i < all->n; i++) {
+		if (!system)
+			near_look(n, all->all[i].system);
+		if (!system || strcmp(system, all->all[i].system) == 0)
+			near_look(n, all->all[i].name);
+	}
+}
+
+static bool any_matches(const struct tracefs_events *all, const char *pattern)
+{
+	for (size_t i = 0; i < all->n; i++)
+		if (tracefs_event_matches(pattern, all->all[i].system, all->all[i].name))
+			return true;
+	return false;
+}
+
+/* ret: the system that is there, or the one that is spelt most like it; "" if none is. */
+static void near_system(const struct tracefs_events *all, const char *system, char ret[128])
+{
+	struct near near;
+
+	near_init(&near, system, strlen(system));
+	for (size_t i = 0; i < all->n; i++) {
+		near_look(&near, all->all[i].system);
+		if (strcmp(all->all[i].system, system) == 0)
+			break;
+	}
+	memcpy(ret, near.best, sizeof(near.best));
+}
+
+/* Of "SYSTEM:NAME", to what matches something; ret "": nothing is near. */
+static void near_pair(const struct tracefs_events *all, const char *system, const char *name,
+	char *ret, size_t size)
+{
+	struct near near;
+	char right[128];
+
+	near_system(all, system, right);
+	(void)snprintf(
+		ret, size, "%s:%s", right[0] ? right : "*", name); /* a cut one matches nothing */
+	if (any_matches(all, ret))
+		return;
+	near_init(&near, name, strlen(name));
+	look_at(&near, all, right[0] ? right : NULL);
+	if (near.best[0] && right[0])
+		(void)snprintf(ret, size, "%s:%s%s", right, near.best,
+			name[0] && name[strlen(name) - 1] == '*' ? "*" : "");
+	else
+		(void)snprintf(ret, size, "%s:*%s*", right[0] ? right : "*", name);
+	if (!any_matches(all, ret)) /* of another system? */
+		(void)snprintf(ret, size, "*:%s", name);
+	if (!any_matches(all, ret))
+		ret[0] = '\0';
+}
+
+static void near_pattern(
+	const struct tracefs_events *all, const char *pattern, char *ret, size_t size)
+{
+	const char *between = strpbrk(pattern, ":/"); /* '/': as others write it */
+	char system[128];
+	struct near near;
+
+	if (between && (size_t)(between - pattern) < sizeof(system)) {
+		memcpy(system, pattern, (size_t)(between - pattern));
+		system[between - pattern] = '\0';
+		near_pair(all, system, between + 1, ret, size);
+		return;
+	}
+	near_init(&near, pattern, strlen(pattern));
+	look_at(&near, all, NULL);
+	if (near.best[0])
+		(void)snprintf(ret, size, "%s", near.best); /* fits */
+	else
+		(void)snprintf(ret, size, "*%s*", pattern);
+	if (!any_matches(all, ret))
+		ret[0] = '\0';
+}
+
+int tracefs_no_event(struct tracefs *t, const char *pattern, struct error *e)
+{
+	AUTO(tracefs_events) struct tracefs_events all = {0};
+	char meant[600] = "";
+
+	(void)error_set(e, -ENOENT, "no kernel event matches '%s'", pattern);
+	if (pattern[strspn(pattern, ":/*? ")] && tracefs_events(t, NULL, &all, NULL) == 0)
+		near_pattern(&all, pattern, meant, sizeof(meant));
+	if (meant[0])
+		error_hint(e, "did you mean '%s'?", meant);
+	else
+		error_hint(e, "'SYSTEM:NAME' with * and ?; `cairn kernel list '*'` shows them");
+	return -ENOENT;
 }
 
 static int event_path(

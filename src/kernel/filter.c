@@ -192,11 +192,21 @@ static bool is_equality(enum op op)
 
 /* ---- values ---- */
 
+/* What is looked for near a name, which may stand in quotes. */
+static struct near *near_name(struct near *near, const char *name)
+{
+	size_t quote = *name == '"' || *name == '\'', n = strcspn(name + quote, "\"'");
+
+	near_init(near, name + quote, n);
+	return near;
+}
+
 static int take_function(struct filter *x, size_t *at, const struct operand *o, enum op op)
 {
 	size_t n = 0;
 	AUTO(free) char *name = NULL;
 	struct world_symbol symbol;
+	struct near near;
 	uint64_t v, begin, end;
 
 	if (o->size != sizeof(long))
@@ -220,8 +230,11 @@ static int take_function(struct filter *x, size_t *at, const struct operand *o, 
 		return refused(x, *at, 0, "the name of a function is missing");
 	} else if (x->w && world_symbol(x->w, NULL, name, &symbol) && symbol.count == 0) {
 		(void)refused(x, *at, n, "the kernel has no function '%.80s'", name);
+		world_near_symbol(x->w, true, near_name(&near, name));
 		if (strchr(name, ')'))
 			error_hint(&x->fault->error, "a space ends the name, nothing else");
+		else if (near.best[0])
+			error_hint(&x->fault->error, "did you mean %s?", near.best);
 		return -EINVAL;
 	}
 	*at += n;
@@ -503,6 +516,7 @@ int kfilter_check_event(struct tracefs *t, const char *system, const char *event
 	struct dynevent_fault *fault)
 {
 	AUTO(buf) struct buf b = {0};
+	struct dynevent_world *w = NULL;
 	struct kformat *f;
 	int r;
 
@@ -510,7 +524,10 @@ int kfilter_check_event(struct tracefs *t, const char *system, const char *event
 	if (tracefs_format(t, system, event, &b, NULL) < 0 || !b.data ||
 		kformat_parse(b.data, b.len, system, sizeof(long), &f, NULL) < 0)
 		return 0;
-	r = kfilter_check(NULL, f, text, strlen(text), fault);
+	if (!t->fake && strstr(text, ".function"))
+		w = dynevent_world_new(NULL, karch_native()); /* without: left to the kernel */
+	r = kfilter_check(w, f, text, strlen(text), fault);
+	dynevent_world_free(w);
 	kformat_free(f);
 	return r;
 }

@@ -86,6 +86,8 @@ struct tracefs_events {
  * as their names do, with "cairn_"; NULL: all of all. 0 or -Exxx; none is not an error here. */
 int tracefs_events(
 	struct tracefs *t, const char *pattern, struct tracefs_events *ret, struct error *e);
+/* Says that no event matches the pattern, and which one it may have meant; -ENOENT. */
+int tracefs_no_event(struct tracefs *t, const char *pattern, struct error *e);
 /* Does the pattern, as above, mean this event? */
 bool tracefs_event_matches(const char *pattern, const char *system, const char *name);
 void tracefs_events_done(struct tracefs_events *l);

@@ -134,10 +134,8 @@ static int set_events(struct tracer *t, const struct tracer_setup *s, struct err
 		AUTO(tracefs_events) struct tracefs_events list = {0};
 		int err = tracefs_events(tracer_dir(t), s->events[i], &list, e);
 
-		if (err == 0 && list.n == 0) {
-			err = error_set(e, -ENOENT, "no kernel event matches '%s'", s->events[i]);
-			error_hint(e, "`cairn kernel list '*'` shows them");
-		}
+		if (err == 0 && list.n == 0)
+			err = tracefs_no_event(tracer_dir(t), s->events[i], e);
 		for (size_t k = 0; k < list.n && err == 0; k++) {
 			char path[256];
 

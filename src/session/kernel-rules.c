@@ -147,11 +147,8 @@ static int enable_rule(struct session *s, const struct krec_rule *rule, struct e
 	int r = tracefs_events(k->top, rule->pattern, &list, err);
 	size_t on = 0;
 
-	if (r == 0 && !list.n) {
-		(void)error_set(err, -ENOENT, "no kernel event matches '%s'", rule->pattern);
-		error_hint(err, "'SYSTEM:NAME' with * and ?; `cairn kernel list` shows them");
-		return -ENOENT;
-	}
+	if (r == 0 && !list.n)
+		return tracefs_no_event(k->top, rule->pattern, err);
 	for (size_t i = 0; i < list.n && r == 0; i++) {
 		const struct tracefs_event *ev = &list.all[i];
 		struct error e = {0};

@@ -69,6 +69,17 @@ def texts_are_judged_without_recording(t):
     assert "sched:sched_wakeup" in fits["without"], fits
     assert not wrong["ok"] and wrong["at"] == 20 and wrong["len"] == 7, wrong
     assert not none["ok"] and "no kernel event matches" in none["message"], none
+    got = kernel("check", "--json", "-k", "sched:sched_swich", "--kernel-filter",
+                 "kmem:kmalloc: call_site.function == vfs_reed", "--kernel-filter",
+                 "kmem:kmalloc: call_site.function == 'vfs_read'", "--kernel-filter",
+                 "kmem:kmalloc: call_site.function == vfs_read", "--kprobe", "vfs_read x=")
+    swich, reed, quoted, read_, missing = json.loads(got.stdout)["checks"]
+    assert swich["hint"] == "did you mean 'sched:sched_switch'?", swich
+    if os.path.exists(TRACEFS + "/events/kmem/kmalloc"):
+        assert "no function 'vfs_reed'" in reed["message"] and reed["at"] == 36, reed
+        assert not quoted["ok"] and read_["ok"], (quoted, read_)
+        assert quoted["hint"] == "did you mean vfs_read?", quoted
+    assert not missing["ok"] and missing["len"] == 0, missing
     assert kernel("check").returncode == 2 and kernel("check", "text").returncode == 2
     if os.path.exists(TRACEFS + "/uprobe_events"):
         got = kernel("check", "--json", "--uprobe", CAIRN + ":main%return code=$retval:s32")

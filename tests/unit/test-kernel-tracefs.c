@@ -100,6 +100,34 @@ TEST(events_by_pattern)
 	cleanup(t);
 }
 
+TEST(what_a_pattern_may_have_meant)
+{
+	struct tracefs *t = setup();
+	static const struct {
+		const char *pattern, *meant;
+	} cases[] = {{"sched:sched_swich", "sched:sched_switch"}, {"shced:*", "sched:*"},
+		{"shced:sched_wakeing", "sched:sched_waking"}, {"sched_swicth", "sched_switch"},
+		{"scehd", "sched"}, {"sched/sched_switch", "sched:sched_switch"},
+		{"sched:sched_swich*", "sched:sched_switch*"}, {"switch", "*switch*"},
+		{"sched:switch", "sched:*switch*"}, {"irq:sched_switch", "*:sched_switch"},
+		{"net:dev_queue", NULL}, {":", NULL}, {"", NULL}, {"/", NULL}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct error e = {0};
+		char hint[128];
+
+		CHECK_INT(tracefs_no_event(t, cases[i].pattern, &e), -ENOENT);
+		CHECK(strstr(e.message, cases[i].pattern) != NULL);
+		(void)snprintf(hint, sizeof(hint), "did you mean '%s'?",
+			cases[i].meant ? cases[i].meant : "");
+		if (cases[i].meant)
+			CHECK_STR(e.hint, hint);
+		else
+			CHECK(strstr(e.hint, "cairn kernel list"));
+	}
+	cleanup(t);
+}
+
 TEST(an_instance_and_its_files)
 {
 	struct tracefs *t = setup(), *i = NULL;
