@@ -125,7 +125,8 @@ static void hand_over(void)
 
 /* With other credentials we are of another sharing domain: leave the hosts that we may still speak
  * to, then look again. One that we could not find again (a root's private socket, after privileges
- * were dropped) is kept with its rings: else the rest of the program's life would go unrecorded. */
+ * were dropped) is kept with its rings: else the rest of the program's life would go unrecorded. A
+ * fork child leaves those that its parent had: it may be the first to see the change. */
 static void follow_uid(void)
 {
 	uint32_t uid = (uint32_t)SYS(geteuid);
@@ -134,7 +135,7 @@ static void follow_uid(void)
 		return;
 	rt.uid = uid;
 	for (struct rt_conn *c = rt.conns; c; c = c->next)
-		if (c->state == RT_CONN_UP && rt_conn_reachable(c))
+		if (c->forked || (c->state == RT_CONN_UP && rt_conn_reachable(c)))
 			rt_conn_leave(c);
 	rt.rescan = 1;
 }

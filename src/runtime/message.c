@@ -201,7 +201,7 @@ static bool adopt(struct rt_conn *c, const struct cairn_msg_ringset *m, int fd)
 	if (SYS(statx, fd, "", AT_EMPTY_PATH, STATX_INO, &st) < 0)
 		return false;
 	for (struct rt_set *s = rt.sets; s; s = s->next) {
-		if (s->ino != st.stx_ino || !concerns(s, c) ||
+		if (s->ino != st.stx_ino || !concerns(s, c) || s->closing ||
 			s->dev != ((uint64_t)st.stx_dev_major << 32 | st.stx_dev_minor))
 			continue;
 		rt_set_hosted(s, c);
@@ -261,15 +261,27 @@ static void unwant_replaced(uint32_t event, const struct rt_set *s)
 			(void)rt_event_unwant(event, old); /* or did not want it */
 }
 
-/* A host that we had left has said all: what it has not replaced, it does not want. */
+static void close_later(void *p)
+{
+	const struct rt_set *s = rt.sets;
+
+	while (s && s != p)
+		s = s->next;
+	if (s) /* else it was closed meanwhile, but not freed: that comes after this */
+		rt_set_close(p);
+}
+
+/* A host that we had left has said all: what it has not replaced, it does not want. Who took up a
+ * record before the change and is still at it (it may wait for room) puts it into the old rings. */
 static void close_left(const struct rt_conn *c)
 {
-	struct rt_set *s = rt.sets, *next;
-
-	for (; s; s = next) {
-		next = s->next;
-		if (s->left == c)
-			rt_set_close(s);
+	for (struct rt_set *s = rt.sets; s; s = s->next) {
+		if (s->left != c || s->closing)
+			continue;
+		s->closing = 1;
+		rt_set_unwant(s);
+		rt_apply();
+		rt_defer(close_later, s);
 	}
 }
 

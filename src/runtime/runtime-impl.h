@@ -160,6 +160,7 @@ struct rt_set {
 		thread_event; /* id + 1 of the event by which threads introduce themselves, 0: none */
 	struct rt_area *area; /* owned */
 	uint32_t nrings; /* that it has of rt.rings_mapped */
+	uint32_t closing; /* it was left and is replaced: closed when nobody is in it any more */
 };
 
 /* Maps the ring set in fd (of `bytes` bytes), every header field checked. Takes fd on success.

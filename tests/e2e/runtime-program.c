@@ -360,13 +360,50 @@ static void edges(void)
 	pthread_join(t, NULL);
 }
 
-static void privileges(void)
+/* Only this thread becomes another user (libc would tell them all), so that the child is the first to see
+ * it, as by chance otherwise. */
+static void child_of_another_user(void)
 {
+	pid_t child;
+
 	fire(1);
-	if (setuid(65534))
+	if (syscall(SYS_setresuid, -1, 65533, -1))
+		_exit(8);
+	child = fork();
+	if (child == 0) {
+		fire(2);
+		step();
+		fire(4);
+		_exit(0);
+	}
+	waitpid(child, NULL, 0);
+}
+
+/* On one CPU, so that one ring gets it all. */
+static void *fires_6000(void *arg)
+{
+	unsigned int cpu = 0;
+	unsigned long set[128] = {0};
+
+	if (syscall(SYS_getcpu, &cpu, 0, 0) == 0 && cpu / 64 < 128)
+		set[cpu / 64] = 1ul << cpu % 64;
+	if (syscall(SYS_sched_setaffinity, 0, sizeof(set), set))
+		_exit(9);
+	for (int64_t i = 1; i <= 6000; i++)
+		fire(i);
+	return arg;
+}
+
+static void another_user(void)
+{
+	pthread_t t;
+
+	pthread_create(&t, NULL, fires_6000, NULL);
+	step();
+	if (seteuid(65533))
 		_exit(8);
 	step();
-	fire(2);
+	pthread_join(t, NULL);
 }
 
 static const struct {
@@ -377,7 +414,7 @@ static const struct {
 	{"foreign", foreign}, {"daemon", daemonize}, {"closes", closes}, {"exits", exits},
 	{"plugins", plugins}, {"flips", flips}, {"takeover", takeover}, {"large", large},
 	{"idle", idle}, {"unshares", unshares}, {"late", late}, {"jumps", jumps}, {"edges", edges},
-	{"privileges", privileges}};
+	{"another-user", another_user}, {"child-of-another-user", child_of_another_user}};
 
 int main(int argc, char **argv)
 {

@@ -3,6 +3,8 @@
 #include "e2e/runtime-host.h"
 #include "test.h"
 #include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -345,6 +347,103 @@ TEST(blocking_mode_notices_a_dead_host)
 	check_ended(h);
 	CHECK_INT(host_count(h, "test:tick") + h->lost[CAIRN_LOST_TIMEOUT], 30000);
 	host_end(h);
+}
+
+static void let_others_in(const struct host *h)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/hosts", h->dir);
+	CHECK(chmod(h->dir, 0755) == 0 && chmod(path, 0755) == 0 && chmod(h->socket, 0777) == 0);
+}
+
+/* Like h->set; the caller's to free. */
+static struct ringset *another_set(struct host *h)
+{
+	struct ringset *s = NULL;
+
+	h->cfg.kind = CAIRN_RING_PERCPU;
+	h->cfg.nrings = ringset_hdr(h->set)->nrings;
+	CHECK_INT(ringset_create(&h->cfg, &s), 0);
+	return s;
+}
+
+/* A record that waits for room in the rings that are being left is put there, though the program has
+ * others already. */
+TEST(waiting_for_room_while_the_user_changes)
+{
+	struct ringset_config cfg = {
+		.mode = CAIRN_MODE_BLOCK, .ring_bytes = 64 << 10, .block_ns = 10000000000u};
+	const char *argv[] = {program, "another-user", NULL};
+	static struct host h;
+	struct ringset *old, *fresh;
+
+	if (geteuid() != 0)
+		SKIP("needs root");
+	host_start(&h, &cfg);
+	let_others_in(&h);
+	host_run(&h, argv);
+	CHECK(host_serve_step(&h));
+	host_serve_blocked(&h);
+	old = h.set;
+	h.set = fresh = another_set(&h);
+	host_go(&h);
+	while (h.npeers < 2 || h.peers[h.npeers - 1].acks < 2) /* one more only asks who we are */
+		if (!host_serve_once(&h))
+			break;
+	host_switch(&h, true); /* it is answered after SYNCED has been heard */
+	h.set = old;
+	host_collect(&h);
+	CHECK_INT(host_lost(&h), 0);
+	h.set = fresh;
+	CHECK(host_serve_step(&h));
+	host_go(&h);
+	host_serve_end(&h);
+	host_collect(&h);
+	CHECK_INT(host_lost(&h), 0);
+	h.set = old;
+	host_collect(&h);
+	check_ended(&h);
+	CHECK_INT(host_count(&h, "test:tick"), 6000);
+	CHECK_INT(host_sum(&h, "test:tick"), 6000 * 6001 / 2);
+	CHECK_INT(host_lost(&h), 0);
+	ringset_free(fresh);
+	host_end(&h);
+}
+
+static const struct host_peer *forked_peer(const struct host *h)
+{
+	for (uint32_t i = 0; i < h->npeers && i < HOST_PEERS; i++)
+		if ((h->peers[i].hello.flags & CAIRN_HELLO_FORKED) && h->peers[i].acks >= 2)
+			return &h->peers[i];
+	return NULL;
+}
+
+/* It does not show the rings of the user that it was: a host would switch off what goes there, and events
+ * would be lost until it has given others. */
+TEST(a_fork_child_of_another_user)
+{
+	const char *argv[] = {program, "child-of-another-user", NULL};
+	const struct host_peer *p;
+	static struct host h;
+
+	if (geteuid() != 0)
+		SKIP("needs root");
+	host_start(&h, NULL);
+	let_others_in(&h);
+	host_run(&h, argv);
+	CHECK(host_serve_step(&h));
+	while (!(p = forked_peer(&h)))
+		if (!host_serve_once(&h))
+			break;
+	CHECK(p && p->haves + p->have_events == 0);
+	host_go(&h);
+	host_serve_end(&h);
+	host_collect(&h);
+	check_ended(&h);
+	CHECK_INT(host_sum(&h, "test:tick"), 7);
+	CHECK_INT(host_lost(&h), 0);
+	host_end(&h);
 }
 
 TEST(threads_without_rseq)

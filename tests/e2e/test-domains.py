@@ -18,6 +18,7 @@ CHANGES = """
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 static void put(const char *path, const char *text)
 {
@@ -30,6 +31,13 @@ static int change(const char *how)
 	if (!strcmp(how, "setuid")) return setgid(65534) || setuid(65534);
 	if (!strcmp(how, "setresuid")) return setresuid(65533, 65533, -1);
 	if (!strcmp(how, "back")) return seteuid(65533) || seteuid(0);
+	if (!strcmp(how, "fork")) { /* who sees the change first is the child */
+		if (seteuid(65533)) return 1;
+		pid_t child = fork();
+		if (child > 0) waitpid(child, 0, 0);
+		if (child) _exit(0);
+		return 0;
+	}
 	if (!strcmp(how, "setns")) return setns(open("/proc/self/ns/uts", O_RDONLY), 0);
 	if (!strcmp(how, "mount")) return unshare(CLONE_NEWNS);
 	if (!strcmp(how, "user")) {
@@ -96,6 +104,12 @@ def setuid_loses_nothing(t):
 def setresuid_loses_nothing(t):
     need_root()
     change(t, "setresuid", 1)
+
+
+@test
+def a_child_of_another_user_loses_nothing(t):
+    need_root()
+    change(t, "fork", 1)
 
 
 @test
