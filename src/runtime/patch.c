@@ -296,7 +296,7 @@ static void change_run(struct text *t, struct run *r, struct rt_code *c, uint32_
 	int err = run_begin(t, r);
 
 	for (uint32_t i = 0; i < n; i++) {
-		if (c[i].err != RT_CODE_TODO || !is_within(r, &c[i]))
+		if (c[i].err != RT_CODE_WAITING || !is_within(r, &c[i]))
 			continue;
 		c[i].err = err ? err : RT_CODE_WRITTEN;
 		if (!err && !rt_equal(r->copy + (c[i].at - r->start), c[i].from, SITE_BYTES))
@@ -317,11 +317,11 @@ void rt_patch_codes(struct rt_code *c, uint32_t n)
 	int err = n ? text_open(&text) : 0;
 
 	for (uint32_t i = 0; i < n; i++)
-		c[i].err = err ? err : RT_CODE_TODO;
+		c[i].err = err ? err : RT_CODE_WAITING;
 	for (uint32_t i = 0; i < n; i++) {
 		struct run r = {page_of(c[i].at), page_of(c[i].at + SITE_BYTES - 1) + PAGE, NULL};
 
-		if (c[i].err == RT_CODE_TODO)
+		if (c[i].err == RT_CODE_WAITING)
 			change_run(&text, &r, c, n);
 	}
 	if (n)

@@ -238,7 +238,7 @@ struct rt_event *rt_event_get(uint32_t number);
 /* Switches all sites of m whose state differs from their event's (patch.c). */
 void rt_patch_module(struct rt_module *m);
 /* One instruction to be replaced (patch.c); for hooks. */
-#define RT_CODE_TODO 1
+#define RT_CODE_WAITING 1
 #define RT_CODE_WRITTEN 2
 struct rt_code {
 	uintptr_t at;
