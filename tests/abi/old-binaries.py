@@ -52,7 +52,8 @@ def same(a, b):
 def check(binary, tmp):
     trace = os.path.join(tmp, 'trace')
     done = subprocess.run([CAIRN, 'record', '-qo', trace, '-e', 'abi:*', '--', binary],
-                          capture_output=True, text=True, timeout=60)
+                          capture_output=True, text=True, timeout=60,
+                          env=dict(os.environ, CAIRN_WAIT_MS='10000'))  # a busy machine misses no first events
     if done.returncode:
         return ['# ' + line for line in done.stderr.splitlines()]
     lines = subprocess.run([CAIRN, 'print', '--json', '-e', 'abi:*', trace], check=True,

@@ -31,6 +31,10 @@ SOURCE = os.environ.get("CAIRN_SOURCE",
 BUILD = os.environ.get("CAIRN_BUILD", os.path.join(SOURCE, "build"))
 CAIRN = os.path.join(BUILD, "cairn")
 LIMIT = 120  # seconds; only a hang takes that long
+IN_SHM = "cairn-test-"  # how the names of tests' own folders in /dev/shm begin
+
+# Shells ignore it in what they start in the background, and so would all that we start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Skip(Exception):
@@ -125,6 +129,9 @@ class Case:
         return p
 
     def cairn(self, *args, **more):
+        if args[0] == "session" and args[1] in ("create", "start", "stop", "enable", "disable") and \
+                "--timeout" not in args:
+            args = (*args, "--timeout", "60s")  # a busy machine counts on no program that is late
         return self.run([CAIRN, *args], **more)
 
     # ---- recording and reading ----

@@ -14,7 +14,8 @@ import sys
 from cairn import BUILD, CAIRN, Skip, main, need, test, wait_for
 
 # Fires events with a checkable content; publishes in a mapped file, after each site returned, how
-# many it has fired.
+# many it has fired: argv[2] in all, with a pause of argv[3] us after each 16; the last of them when the file
+# argv[4] is there: before, it is still running however slow the test.
 COUNTING = """
 #define _GNU_SOURCE
 #include <cairn/trace.h>
@@ -30,6 +31,7 @@ int main(int argc, char **argv)
 	uint64_t end = argc > 2 ? strtoull(argv[2], 0, 0) : ~0ull;
 	long pause = argc > 3 ? atol(argv[3]) : 0;
 	for (uint64_t i = 0; i < end; i++) {
+		while (argc > 4 && i == end - end / 4 && access(argv[4], F_OK)) usleep(1000);
 		char text[32];
 		unsigned len = i % 23;
 		for (unsigned k = 0; k < len; k++) text[k] = 'a' + (i + k) % 26;
@@ -93,11 +95,12 @@ def host_killed(t):
     for k in range(5):
         trace, count = t.path("t%d" % k), t.path("n%d" % k)
         r = t.start([CAIRN, "record", "-o", trace, "--ring-size", "64M", "--",
-                     "taskset", "-c", cpu, prog, count, "400000", "1"])
+                     "taskset", "-c", cpu, prog, count, "400000", "1", t.path("go%d" % k)])
         wait_for(lambda: fired(count) > 5000 + random.randrange(20000) and written(trace), "some events")
         r.kill()
         r.wait()
         before = fired(count)
+        t.write("go%d" % k, "")
         wait_for(lambda: fired(count) > before + 1000, "the program goes on")
         events = t.events(trace)
         check_contents(events)
@@ -115,15 +118,16 @@ def new_host_takes_over(t):
     t.cairn("session", "create", "s", "-o", out1)
     t.cairn("session", "enable", "s", "k:*")
     t.cairn("session", "start", "s")
-    p = t.start([prog, count, "300000", "1"])
+    p = t.start([prog, count, "300000", "1", t.path("go")])
     wait_for(lambda: fired(count) > 20000, "some events")
     d.kill()
     d.wait()
     at = fired(count)
-    wait_for(lambda: fired(count) > at + 1000, "the program goes on")
     t.daemon()
     wait_for(lambda: "s" in [s["name"] for s in json.loads(
         t.cairn("session", "list", "--json").out)], "the session is taken over")
+    t.write("go", "")
+    wait_for(lambda: fired(count) > at + 1000, "the program goes on")
     p.wait(timeout=100)
     assert p.returncode == 0
     again = json.loads(t.cairn("session", "list", "--json").out)
@@ -147,7 +151,7 @@ def taken_over(t, order):
     t.cairn("session", "create", "s", "-o", t.path("one"))
     t.cairn("session", "channel", "s", "second")
     t.cairn("session", "start", "s")
-    t.start([t.compile("p", COUNTING), count, "300000", "1"])
+    t.start([t.compile("p", COUNTING), count, "0xffffffff", "500"])  # until the test ends
     wait_for(lambda: fired(count) > 0, "some events")
     for channel in order:
         t.cairn("session", "enable", "s", "k:*", "--channel", channel)
@@ -160,7 +164,7 @@ def taken_over(t, order):
     def sessions():
         return json.loads(t.cairn("session", "list", "--json").out)
     wait_for(lambda: [c["name"] for s in sessions() for c in s["channels"] if c["rings"]] ==
-             ["channel0", "second"], "both channels are taken over", 20)
+             ["channel0", "second"], "both channels are taken over")
     return sessions
 
 
@@ -339,7 +343,7 @@ def core_of_the_program(t):
     prog = t.compile("p", COUNTING)
     count, core = t.path("n"), t.path("core")
     r = t.start([CAIRN, "record", "-o", t.trace, "--mode", "overwrite", "--ring-size", "1M", "--", "sh", "-c",
-                 "%s %s 100000000 & echo $!; wait" % (prog, count)], stdout=subprocess.PIPE)
+                 "%s %s & echo $!; wait" % (prog, count)], stdout=subprocess.PIPE)
     pid = int(r.stdout.readline())
     wait_for(lambda: fired(count) > 10000, "some events")
     t.run(["gdb", "-q", "-batch", "-p", str(pid), "-ex", "generate-core-file " + core], status=None)

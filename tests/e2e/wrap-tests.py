@@ -13,7 +13,8 @@ import tempfile
 
 CAIRN, PROGRAM, LIBC, PTHREAD = sys.argv[1:]
 TMP = tempfile.TemporaryDirectory()
-ENV = dict(os.environ, CAIRN_RUNDIR=os.path.join(TMP.name, 'run'))
+ENV = dict(os.environ, CAIRN_RUNDIR=os.path.join(TMP.name, 'run'),
+           CAIRN_WAIT_MS='10000')  # a busy machine misses no first events
 os.mkdir(ENV['CAIRN_RUNDIR'])
 
 

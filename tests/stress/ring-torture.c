@@ -329,13 +329,24 @@ static void check_totals(uint32_t n)
 		CHECK(fresh == read);
 		CHECK(read + overwritten >= ok && read + overwritten <= ok + 2 * kills);
 	}
-	CHECK(ok > 1000 && kills > 3);
 	printf("# %" PRIu64 " appended, %" PRIu64 " read, %" PRIu64 " lost, %" PRIu64
 	       " overwritten, %" PRIu64 " packets, %u kills\n",
 		ok, read, counted, overwritten, packets, kills);
 }
 
 /* ---- one run ---- */
+
+enum { APPENDS_LEAST = 1000, KILLS_LEAST = 3 };
+
+/* A slow or busy machine takes longer for the least that says anything. */
+static bool enough(uint32_t n)
+{
+	uint64_t ok = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		ok += load_acquire(&streams[i].ok);
+	return ok > APPENDS_LEAST && kills > KILLS_LEAST;
+}
 
 static pid_t spawn(uint32_t index, uint32_t *n)
 {
@@ -378,7 +389,7 @@ static void run(const struct torture *t, double part)
 	for (uint32_t i = 0; i < WRITERS; i++)
 		pids[i] = spawn(i, &n);
 	deadline_ns = monotonic_now(NULL) + (uint64_t)(part * 1e9);
-	while (monotonic_now(NULL) < deadline_ns && test_failures < 20) {
+	while ((monotonic_now(NULL) < deadline_ns || !enough(n)) && test_failures < 20) {
 		for (uint32_t i = 0; i < set_p->nrings; i++)
 			read_ring(i);
 		if (monotonic_now(NULL) > next_kill && n + 2 < STREAMS) {

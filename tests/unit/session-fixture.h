@@ -67,13 +67,16 @@ static inline void fixture_done(struct fixture *f)
 	cairn_host_free(f->host);
 }
 
+#define LAST_RESORT_NS 60000000000u /* only a hang takes that long */
+
 /* Runs the host until the program has answered a command. */
 static inline char await(struct fixture *f, const struct fake *p)
 {
 	char c = 0;
 	struct pollfd pfd = {.fd = p->from, .events = POLLIN};
 
-	for (int i = 0; i < 2000 && poll(&pfd, 1, 0) == 0; i++)
+	for (uint64_t end = monotonic_now(NULL) + LAST_RESORT_NS;
+		poll(&pfd, 1, 0) == 0 && monotonic_now(NULL) < end;)
 		cairn_host_step(f->host, 5);
 	if (poll(&pfd, 1, 0) != 1 || read(p->from, &c, 1) != 1)
 		return 0;

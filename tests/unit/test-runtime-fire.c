@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define LAST_RESORT_MS 60000 /* only a hang takes that long */
 #define DEEP (128u << 10) /* bytes of stack: other regions than those at the top */
 
 static struct {
@@ -74,7 +75,7 @@ static void end(void)
 	rt_set_retire(one.mapped);
 	rt_set_recycle(one.mapped);
 	rt_defer(rt_free, one.sinks);
-	for (int i = 0; i < 1000 && rt_grace_poll(); i++)
+	for (int i = 0; i < LAST_RESORT_MS && rt_grace_poll(); i++)
 		usleep(1000);
 	CHECK(!rt_grace_poll());
 	ringset_free(one.set);
@@ -118,6 +119,15 @@ static __attribute__((noinline)) uint64_t lost(void)
 	return n;
 }
 
+/* pthread_join() returns a moment before the kernel has forgotten the thread, and until then it is
+ * not dead to others. */
+static void wait_until_dead(pid_t tid)
+{
+	for (int i = 0; i < LAST_RESORT_MS && !rt_thread_is_dead(getpid(), tid); i++)
+		usleep(1000);
+	CHECK(rt_thread_is_dead(getpid(), tid));
+}
+
 /* ---- left by siglongjmp ---- */
 
 static sigjmp_buf out;
@@ -153,7 +163,7 @@ static void interrupted_loop(void (*how)(void), uint64_t least)
 	CHECK(written() - before >= 90 * least);
 	CHECK_INT(lost(), 0);
 	CHECK_INT(rt_self->active, 0);
-	CHECK(rt_grace_wait(1000));
+	CHECK(rt_grace_wait(LAST_RESORT_MS));
 }
 
 static void left_and_goes_on(enum cairn_ring_kind kind)
@@ -195,7 +205,7 @@ TEST(deeper_than_the_frame_that_was_left)
 	}
 	CHECK_INT(lost(), 0);
 	CHECK_INT(rt_self->active, 0);
-	CHECK(rt_grace_wait(1000));
+	CHECK(rt_grace_wait(LAST_RESORT_MS));
 	end();
 }
 
@@ -248,6 +258,7 @@ TEST(handlers_that_return_keep_the_outer_frame)
 
 static void *leaves_for_good(void *arg)
 {
+	*(pid_t *)arg = gettid();
 	fire();
 	if (sigsetjmp(out, 1) == 0) {
 		in_clock = interrupt;
@@ -266,12 +277,14 @@ TEST(a_thread_that_ends_inside_holds_nothing_up)
 	chunks = rt.chunks;
 	for (int i = 0; i < 200; i++) { /* more than slots in a chunk */
 		pthread_t t;
+		pid_t tid = 0;
 
-		pthread_create(&t, NULL, leaves_for_good, NULL);
+		pthread_create(&t, NULL, leaves_for_good, &tid);
 		pthread_join(t, NULL);
+		wait_until_dead(tid);
 	}
 	CHECK(rt.chunks == chunks); /* slots of the dead serve again */
-	CHECK(rt_grace_wait(1000));
+	CHECK(rt_grace_wait(LAST_RESORT_MS));
 	CHECK_INT(lost(), 0);
 	end();
 }
@@ -344,15 +357,6 @@ static void *takes_and_ends(void *arg)
 	*(pid_t *)arg = gettid();
 	hold_deeper(1);
 	return NULL;
-}
-
-/* pthread_join() returns a moment before the kernel has forgotten the thread, and until then it is
- * not dead to others. */
-static void wait_until_dead(pid_t tid)
-{
-	for (int i = 0; i < 100000 && !rt_thread_is_dead(getpid(), tid); i++)
-		usleep(100);
-	CHECK(rt_thread_is_dead(getpid(), tid));
 }
 
 TEST(large_buffers_of_dead_threads_are_taken_over)
