@@ -159,6 +159,9 @@ static void near_pair(const struct tracefs_events *all, const char *system, cons
 	char right[128];
 
 	near_system(all, system, right);
+	ret[0] = '\0';
+	if (!right[0] && !name[strspn(name, "*?")])
+		return; /* all there is was not meant */
 	(void)snprintf(
 		ret, size, "%s:%s", right[0] ? right : "*", name); /* a cut one matches nothing */
 	if (any_matches(all, ret))

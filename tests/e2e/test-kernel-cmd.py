@@ -3,6 +3,7 @@
 What other kernels have is tested in a virtual machine (tests/vm)."""
 import json
 import os
+import re
 import signal
 import subprocess
 
@@ -188,7 +189,7 @@ def nothing_is_left_behind(t):
         if how != signal.SIGKILL:
             assert not instances(p.pid)
             continue
-        assert instances(p.pid) == name
+        assert instances(p.pid) in (name, [])  # another test's session may have swept it
         # another's instance, and one that is called nearly as ours
         os.mkdir(TRACEFS + "/instances/cairn-others-%d" % os.getpid())
         try:
@@ -201,8 +202,10 @@ def nothing_is_left_behind(t):
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     p.stdout.readline()
     p.stdout.close()
-    assert p.wait(timeout=120) == 0 and p.stderr.read() == b""
+    code, said = p.wait(timeout=120), p.stderr.read().decode()
     p.stderr.close()
+    # what is lost where much happens is said, nothing else
+    assert code == 0 and re.fullmatch(r"(cairn: [\d,]+ records were lost: .*\n)?", said), (code, said)
     assert not instances(p.pid)
 
 

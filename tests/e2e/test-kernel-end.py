@@ -39,8 +39,7 @@ def killed_at_any_point(t):
                    stderr=subprocess.DEVNULL)
     wait_for(lambda: records(host.pid), "it records")
     doer.do(50)
-    wait_for(lambda: os.path.exists(t.path("killed/kernel/cpu0")) or os.path.exists(t.path("killed/kernel/cpu1")),
-             "something is written")
+    wait_for(lambda: "sys_enter_getpgid" in t.cairn("print", t.path("killed"), status=None).out, "something is written")
     for p in (host, d):
         p.kill()
         # ended, but nobody has asked for its status: that is dead, too
@@ -109,9 +108,10 @@ def all_events_at_once(t):
     # what is lost is said, by both
     m = re.search(r"([\d,]+) kernel events were lost", r.err)
     assert (int(m.group(1).replace(",", "")) if m else 0) == sum(v for k, v in stat["lost"].items() if k != "total"), (r.err, stat["lost"])
-    # beside the summary, which ends so or so, nothing but what is left off
+    # beside the summary, which ends so or so, nothing but what is left off, and who of other tests is not reached
     said = [l for l in r.err.splitlines() if not re.search(
-        r"^cairn: 0 events and [\d,]+ of the kernel|kernel events were lost|buffers grew|hint: |next: |: without ", l)]
+        r"^cairn: 0 events and [\d,]+ of the kernel|kernel events were lost|buffers grew|hint: |next: |: without |"
+        r"marked programs? cannot be reached", l)]
     assert not said, said
     if shutil.which("babeltrace2"):
         p = t.run(["babeltrace2", "--component=sink.utils.counter", t.trace], timeout=600)

@@ -110,7 +110,7 @@ TEST(what_a_pattern_may_have_meant)
 		{"scehd", "sched"}, {"sched/sched_switch", "sched:sched_switch"},
 		{"sched:sched_swich*", "sched:sched_switch*"}, {"switch", "*switch*"},
 		{"sched:switch", "sched:*switch*"}, {"irq:sched_switch", "*:sched_switch"},
-		{"net:dev_queue", NULL}, {":", NULL}, {"", NULL}, {"/", NULL}};
+		{"net:dev_queue", NULL}, {"nothing:*", NULL}, {":", NULL}, {"", NULL}, {"/", NULL}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct error e = {0};
