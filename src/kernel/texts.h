@@ -5,7 +5,7 @@
  *	TEXT SYSTEM NAME LENGTH		one line, then LENGTH bytes, then a newline
  *
  * The last text of an event stands. TEXT is "format" (an events/SYSTEM/NAME/format), or "file" (then SYSTEM is "-" and NAME one of
- * header_page, printk_formats, kallsyms).
+ * header_page, printk_formats, kallsyms: of the last what is needed, see ksymbols.h).
  */
 #ifndef CAIRN_KERNEL_TEXTS_H
 #define CAIRN_KERNEL_TEXTS_H

@@ -237,6 +237,7 @@ static int take_record(void *arg, const struct kbpf_record *r)
 
 	memcpy(&id, r->data, sizeof(id)); /* a record has its head, whatever else */
 	err = kctf_emit(x->s->kernel->ctf, &x->c->s, id, &ev);
+	krec_take_symbols(x->s->kernel, r->data, r->len, 1);
 	if (err == 0 && x->c->s.len >= PACKET_BYTES)
 		krec_flush(x->s, x->c, false);
 	return err;

@@ -6,6 +6,7 @@
 #include "kernel/dynevent.h"
 #include "kernel/kctf.h"
 #include "kernel/kstacks.h"
+#include "kernel/ksymbols.h"
 #include "kernel/texts.h"
 #include "kernel/tracefs.h"
 #include "session/kernel.h"
@@ -73,6 +74,7 @@ struct krec {
 	uint64_t cut_ts; /* when krec_cut() began to read all there was; 0: it could not */
 	uint32_t *symbol_ids; /* owned vector: events that print addresses as symbols */
 	size_t nsymbol_ids, csymbol_ids;
+	struct ksymbols symbols; /* of addresses in the records */
 	struct place
 		place; /* DIR/kernel, or a piece of it, or a snapshot; or the session's stream */
 	struct krec_saved *saved; /* owned: while a snapshot is written (kernel-place.c) */
@@ -108,6 +110,8 @@ static inline size_t krec_pages(const struct krec *k)
 /* Reading (kernel-read.c): to the end, which comes only when tracing is off; what is in all buffers now. */
 void krec_read_to_the_end(struct session *s, struct krec_cpu *c);
 bool krec_read_now(struct session *s); /* true: the kernel was faster, more of before waits */
+/* Gathers the addresses in records, if any event prints them as symbols: see ksymbols_scan(). */
+void krec_take_symbols(struct krec *k, const uint8_t *data, size_t len, size_t step);
 int krec_take_page(struct session *s, struct krec_cpu *c, struct kpage *page); /* 0, -ENOMEM */
 void krec_flush(struct session *s, struct krec_cpu *c, bool final);
 void krec_final_losses(struct session *s, struct krec_cpu *c);

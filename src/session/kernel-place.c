@@ -137,12 +137,18 @@ static bool wants_symbols(const struct krec *k)
 	return wanted;
 }
 
-static void add_symbols(struct buf *out)
+/* Those that records name, or all. */
+static void add_symbols(const struct krec *k, bool all, struct buf *out)
 {
 	AUTO(buf) struct buf b = {0};
+	AUTO(buf) struct buf needed = {0};
 
-	if (read_file("/proc/kallsyms", 64u << 20, &b) == 0)
+	if (read_file("/proc/kallsyms", 64u << 20, &b) < 0 || !b.len)
+		return;
+	if (all || ksymbols_lines(&k->symbols, b.data, b.len, &needed) < 0)
 		ktexts_add(out, "file", "-", "kallsyms", b.data, b.len);
+	else if (needed.len)
+		ktexts_add(out, "file", "-", "kallsyms", needed.data, needed.len);
 }
 
 void krec_final_texts(struct session *s)
@@ -156,7 +162,7 @@ void krec_final_texts(struct session *s)
 	add_numbers(k, false, &last);
 	add_printk(k, &last);
 	if (wants_symbols(k))
-		add_symbols(&last);
+		add_symbols(k, false, &last);
 	if (last.len && !last.err)
 		(void)put_texts(k, last.data, last.len); /* else fewer names */
 }
@@ -175,7 +181,7 @@ void krec_stream_texts(struct session *s, bool begins)
 		add_printk(k, &more);
 	}
 	if (!k->symbols_sent && wants_symbols(k)) {
-		add_symbols(&more);
+		add_symbols(k, true, &more);
 		k->symbols_sent = true;
 	}
 	if (more.len && !more.err)

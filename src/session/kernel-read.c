@@ -83,12 +83,23 @@ void krec_flush(struct session *s, struct krec_cpu *c, bool final)
 	kctf_packet_done(&c->s);
 }
 
+void krec_take_symbols(struct krec *k, const uint8_t *data, size_t len, size_t step)
+{
+	if (k->place.stream_fd < 0 && (k->nsymbol_ids || k->stacks & CAIRN_STACK_KERNEL))
+		ksymbols_scan(&k->symbols, data, len, step);
+}
+
 int krec_take_page(struct session *s, struct krec_cpu *c, struct kpage *page)
 {
+	struct krec *k = s->kernel;
+	const uint8_t *data = page->p;
+
 	if (kctf_page_cuts(&c->s, page))
 		krec_flush(s, c, false); /* what was before the loss is a packet of its own */
-	if (kctf_page(s->kernel->ctf, &c->s, page) < 0)
+	if (kctf_page(k->ctf, &c->s, page) < 0)
 		return -ENOMEM;
+	krec_take_symbols(k, data, (size_t)(page->end - data),
+		k->nprobes ? 1 : 4); /* probes' fields are packed */
 	if (c->s.len >= PACKET_BYTES)
 		krec_flush(s, c, false);
 	return 0;

@@ -458,6 +458,7 @@ void krec_free(struct session *s)
 	krec_stacks_free(k);
 	krec_names_free(k);
 	free(k->symbol_ids);
+	ksymbols_done(&k->symbols);
 	kctf_free(k->ctf);
 	place_done(&k->place);
 	buf_done(&k->meta);

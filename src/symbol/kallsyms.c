@@ -56,23 +56,6 @@ bool kallsyms_is_function(const struct kallsyms_line *l)
 	return strchr("tTwW", l->type) != NULL && l->type;
 }
 
-void kallsyms_functions(const char *text, size_t len, struct buf *ret)
-{
-	const char *end = text + len, *next;
-	struct kallsyms_line l;
-
-	for (const char *p = text; p < end; p = next) {
-		const char *eol = memchr(p, '\n', (size_t)(end - p));
-
-		next = eol ? eol + 1 : end;
-		if (kallsyms_line(p, eol ? eol : end, &l) && kallsyms_is_function(&l) &&
-			l.address) {
-			buf_add(ret, p, (size_t)((eol ? eol : end) - p));
-			buf_char(ret, '\n');
-		}
-	}
-}
-
 static int by_address(const void *a, const void *b)
 {
 	const struct entry *x = a, *y = b;
@@ -182,7 +165,7 @@ bool kallsyms_find(const struct kallsyms *k, uint64_t address, struct kfunction 
 	end = next < k->n ? k->all[next].begin : UINT64_MAX;
 	if ((next >= k->n || !same_module(k, e, &k->all[next])) && end - e->begin > LAST_MAX)
 		end = e->begin + LAST_MAX;
-	if (address >= end)
+	if (address >= end || k->text[e->name] == '?') /* nameless: see kernel/ksymbols.h */
 		return false;
 	*ret = (struct kfunction){.name = k->text + e->name,
 		.module = e->module ? k->text + e->module : NULL,

@@ -96,7 +96,5 @@ struct kfunction {
 };
 /* The function that holds the address. False if none is known to. */
 bool kallsyms_find(const struct kallsyms *k, uint64_t address, struct kfunction *ret);
-/* Appends the functions of kallsyms' text: what kallsyms_parse() needs of it, about the same size. */
-void kallsyms_functions(const char *text, size_t len, struct buf *ret);
 
 #endif

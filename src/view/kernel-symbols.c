@@ -71,7 +71,8 @@ static size_t search(struct kernel_text *k, uint64_t addr)
 		int c = compare(k, addr, middle);
 
 		if (c == 0)
-			return middle;
+			return *k->symbols[middle].name == '?' ? k->nsymbols
+							       : middle; /* nameless */
 		if (c < 0)
 			high = middle;
 		else

@@ -168,6 +168,35 @@ def kernel_functions(t):
     t.check_babeltrace()
 
 
+def with_all_symbols(trace):
+    """The trace's kernel texts, with all of kallsyms in the place of what it keeps."""
+    path = os.path.join(trace, "kernel", "formats", "events")
+    with open(path, "rb") as f:
+        kept = f.read()
+    at = kept.index(b"file - kallsyms ")
+    head, _, rest = kept[at:].partition(b"\n")
+    length = int(head.split()[3])
+    with open("/proc/kallsyms", "rb") as f:
+        symbols = f.read()
+    with open(path, "wb") as f:
+        f.write(kept[:at] + b"file - kallsyms %d\n%s\n" % (len(symbols), symbols) +
+                rest[length + 1:])
+    return length
+
+
+@test
+def symbols_that_records_name_are_kept(t):
+    need_stacks()
+    t.record(["ls", "-l", "/usr"], "-k", "kmem:*", "-k", "timer:*", "-k", "sched:*", "-k", EVENT,
+             "--stack", "kernel")
+    kept = t.cairn("print", "--stacks", t.trace).out
+    length = with_all_symbols(t.trace)
+    whole = t.cairn("print", "--stacks", t.trace).out
+    assert kept.count("call_site=") > 10 and kept.count(" => ") > 100
+    assert kept == whole, [x for x in zip(kept.splitlines(), whole.splitlines()) if x[0] != x[1]][:5]
+    assert length < 400000, length
+
+
 @test
 def another_build_is_not_believed(t):
     need_stacks()

@@ -409,20 +409,6 @@ TEST(kernel_functions)
 	kallsyms_free(NULL);
 }
 
-TEST(kernel_functions_alone_are_enough)
-{
-	AUTO(buf) struct buf b = {0};
-	struct kallsyms *k;
-	struct kfunction s;
-
-	kallsyms_functions(kallsyms, strlen(kallsyms), &b);
-	CHECK(strstr(b.data, "data") == NULL && strstr(b.data, "broken") == NULL);
-	CHECK_INT(kallsyms_parse(b.data, b.len, &k, NULL), 0);
-	CHECK(kallsyms_find(k, 0xffffffffc0100041, &s));
-	CHECK_STR(s.module, "one");
-	kallsyms_free(k);
-}
-
 TEST(kernel_that_hides_or_says_nothing)
 {
 	static const char hidden[] = "0000000000000000 T first\n0000000000000000 T second\n";
