@@ -79,6 +79,13 @@ struct cairn_host_options {
 				    NULL: such sessions keep everything in memory */
 	const char *ring_dir; /* keep rings as files here, so that they survive a crash of the
 				 machine (see cairn-recover(1)); NULL: in memory only */
+	/* Asked while the reader of a session's output_fd does not read, and again when output_wake
+	 * is readable: for how many ms to wait for it at most (-1: as long as it takes). The
+	 * trace ends there when they are over (-ETIMEDOUT). It may not call the host.
+	 * NULL: as long as it takes. */
+	int (*output_wait)(void *data);
+	void *output_wait_data;
+	int output_wake; /* a descriptor; -1: none. Counts with output_wait only */
 };
 
 /* Makes a host and its socket, and removes what dead hosts left in the run directory.

@@ -118,6 +118,17 @@ int parse_u64(const char *s, uint64_t *ret); /* decimal or 0x; whole string; 0 o
 /* ---- files ---- */
 
 int write_all(int fd, const void *p, size_t n); /* 0 or -errno; retries EINTR */
+/* How long to wait for who reads a pipe: ms() is asked before each part that is written and when `wake`
+ * is readable, and says how many milliseconds at most; -1: as long as it takes. */
+struct write_wait {
+	int (*ms)(void *data); /* NULL: as long as it takes */
+	void *data;
+	int wake; /* borrowed; -1: none */
+};
+/* As write_all(), but never blocked in write(2), also where that is slower. -ETIMEDOUT: the time was over;
+ * parts may be written. */
+int write_waiting(int fd, const void *p, size_t n, const struct write_wait *wait);
+const char *write_strerror(int err); /* why writing failed, for people; err: an errno value */
 int read_file(const char *path, size_t limit, struct buf *ret); /* whole file; -EFBIG over limit */
 int read_file_at(int dirfd, const char *path, size_t limit, struct buf *ret);
 int mkdir_p(const char *path, mode_t mode); /* like mkdir -p; 0 or -errno */

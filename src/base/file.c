@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -23,6 +24,48 @@ int write_all(int fd, const void *p, size_t n)
 		n -= (size_t)w;
 	}
 	return 0;
+}
+
+/* 1: fd takes at least PIPE_BUF bytes, or would fail; 0: ask again; or -errno. */
+static int wait_for_room(int fd, const struct write_wait *wait)
+{
+	int ms = wait->ms ? wait->ms(wait->data) : -1;
+	struct pollfd p[2] = {{.fd = fd, .events = POLLOUT}, {.fd = wait->wake, .events = POLLIN}};
+	int n = poll(p, wait->ms && ms < 0 ? 2 : 1, ms); /* it woke us, if ms is known */
+
+	if (n < 0)
+		return errno == EINTR ? 0 : -errno;
+	return n == 0 ? -ETIMEDOUT : p[0].revents != 0;
+}
+
+int write_waiting(int fd, const void *p, size_t n, const struct write_wait *wait)
+{
+	const char *s = p;
+	struct stat st;
+	size_t part = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? n : PIPE_BUF;
+
+	while (n) {
+		int r = wait_for_room(fd, wait);
+		ssize_t w = r > 0 ? write(fd, s, MIN(n, part)) : 0;
+
+		if (r < 0)
+			return r;
+		if (w < 0 && errno != EINTR && errno != EAGAIN)
+			return -errno;
+		s += MAX(w, 0);
+		n -= (size_t)MAX(w, 0);
+	}
+	return 0;
+}
+
+const char *write_strerror(int err)
+{
+	switch (err) {
+	case ENOSPC: return "the disk is full";
+	case EFBIG: return "the limit on the size of files (ulimit -f) is reached";
+	case ETIMEDOUT: return "nobody reads it"; /* write_waiting() */
+	default: return strerror(err);
+	}
 }
 
 int read_file_at(int dirfd, const char *path, size_t limit, struct buf *ret)

@@ -26,6 +26,8 @@ struct child_setup {
 /* SIGINT, SIGTERM, SIGHUP and SIGCHLD come as data from now on: a signalfd, or -errno. *ret_old: the
  * mask until then. */
 int catch_signals(sigset_t *ret_old);
+/* How long who reads our output may read nothing once we are to end. */
+enum { GIVE_UP_MS = 1000 };
 /* Makes this process go before those that it reads from, if it may. Returns its nice value until
  * then. */
 int priority_raise(void);

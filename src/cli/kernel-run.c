@@ -34,6 +34,7 @@ struct running {
 	struct kallsyms *syms; /* owned; NULL: addresses stay numbers */
 	struct child child;
 	struct out out;
+	struct write_wait wait; /* of `out`, for who reads it */
 	int text; /* owned: trace_pipe; -1: none */
 	int signals; /* owned */
 	int output; /* owned: of -o */
@@ -482,9 +483,21 @@ static int take_down(struct running *x, int err)
 	last = tracer_close(TAKE(x->tracer), &x->e);
 	if (last < 0)
 		return fail_error(x->k->c, last, &x->e);
-	if (out_flush(&x->out) != 0 && x->out.err != -EPIPE)
+	if (out_flush(&x->out) == -ETIMEDOUT)
+		return fail_text(
+			x->k->c, NULL, "nobody reads the output: the rest of it is left out");
+	if (x->out.err && x->out.err != -EPIPE)
 		return fail_text(x->k->c, NULL, "cannot write: %s", strerror(-x->out.err));
-	return err < 0 && err != -EPIPE ? CLI_FAIL : CLI_OK;
+	return err < 0 && err != x->out.err ? CLI_FAIL : CLI_OK;
+}
+
+/* Once we are to end, a reader has this long for each part of the output. */
+static int wait_ms(void *data)
+{
+	struct running *x = data;
+
+	read_signals(x);
+	return x->interrupted ? GIVE_UP_MS : -1;
 }
 
 static int set_up(struct running *x)
@@ -499,6 +512,8 @@ static int set_up(struct running *x)
 		x->signals = catch_signals(&x->old_mask);
 	if (ret == CLI_OK && x->signals < 0)
 		ret = fail_text(x->k->c, NULL, "out of descriptors");
+	x->wait = (struct write_wait){wait_ms, x, x->signals};
+	x->out.wait = &x->wait;
 	if (ret == CLI_OK)
 		ret = open_tracer(x);
 	if (ret == CLI_OK)
@@ -526,7 +541,7 @@ int ktrace_run(struct ktrace *k)
 	if (!k->argv && !k->duration_ns && isatty(STDERR_FILENO))
 		say("%s: Ctrl-C ends it", k->what->name);
 	err = loop(&x);
-	if (err == 0 || err == -EPIPE)
+	if (err == 0 || err == -EPIPE || err == -ETIMEDOUT)
 		err = finish(&x);
 	ret = take_down(&x, err);
 	if (x.child.pid > 0) { /* after --duration it goes on, untraced */

@@ -206,7 +206,8 @@ static void choose_style(struct printing *p)
 
 static int print(struct printing *p, const struct command *c)
 {
-	struct sigaction sa = {.sa_handler = on_signal};
+	/* a second one ends it, whatever it waits for */
+	struct sigaction sa = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
 	const struct cairn_trace *trace;
 	int64_t begin_ns, end_ns;
 	int got = reading_open(&p->reading);

@@ -57,6 +57,8 @@ static int prepare_signals(struct running *x)
 	return x->signals >= 0 ? 0 : x->signals;
 }
 
+static int wait_ms(void *data);
+
 static int open_host(struct running *x)
 {
 	struct record *r = x->r;
@@ -67,7 +69,10 @@ static int open_host(struct running *x)
 					: CAIRN_WANT_ALL,
 		.pids = r->what.pids,
 		.npids = r->what.npids,
-		.ring_dir = r->ring_dir};
+		.ring_dir = r->ring_dir,
+		.output_wait = wait_ms,
+		.output_wait_data = x,
+		.output_wake = x->signals};
 
 	if (cairn_host_new(&opts, &x->host, &err) < 0 ||
 		cairn_control_local(x->host, &x->ctl, &err) < 0)
@@ -184,6 +189,15 @@ static void read_signals(struct running *x)
 
 	while (read(x->signals, &si, sizeof(si)) == sizeof(si))
 		on_signal(x, &si);
+}
+
+/* Of a stream's reader: see struct cairn_host_options. */
+static int wait_ms(void *data)
+{
+	struct running *x = data;
+
+	read_signals(x);
+	return x->interrupted ? GIVE_UP_MS : -1;
 }
 
 /* Whether every process of -p has ended. */
@@ -348,7 +362,7 @@ static int finish(struct running *x)
 		progress_summary(&x->progress, &stats, r->what.channel.ring_bytes);
 	if (stats.write_error && stats.write_error != EPIPE)
 		return fail_text(r->c, "the trace holds what could be written",
-			"writing the trace failed: %s", strerror(stats.write_error));
+			"writing the trace failed: %s", write_strerror(stats.write_error));
 	if (stats.events == 0 && stats.kernel_events == 0 && !snapshot)
 		return say_nothing_recorded(x);
 	if (!r->quiet) {

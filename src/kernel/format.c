@@ -436,6 +436,17 @@ void kformat_free(struct kformat *f)
 	free(f);
 }
 
+bool kfield_is_common(const struct kfield *f)
+{
+	static const char *const names[] = {
+		"common_type", "common_flags", "common_preempt_count", "common_pid"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(f->name, names[i]) == 0)
+			return true;
+	return false;
+}
+
 const struct kfield *kformat_field(const struct kformat *f, const char *name)
 {
 	for (size_t i = 0; i < f->nfields; i++)

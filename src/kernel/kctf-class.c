@@ -121,17 +121,6 @@ static void describe_field(
 		m, f->name, kind, form, width, form == CAIRN_FORM_ARRAY ? f->count : 0, flags);
 }
 
-static bool is_of_context(const struct kfield *f)
-{
-	static const char *const names[] = {
-		"common_type", "common_flags", "common_preempt_count", "common_pid"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (strcmp(f->name, names[i]) == 0)
-			return true;
-	return false;
-}
-
 static int make_form(struct kclass *c, enum kform form)
 {
 	const struct kformat *k = c->format;
@@ -146,7 +135,7 @@ static int make_form(struct kclass *c, enum kform form)
 	for (size_t i = 0; i < k->nfields && err == 0; i++) {
 		struct kfield f = k->fields[i];
 
-		if (is_of_context(&f))
+		if (kfield_is_common(&f))
 			continue;
 		if (++n == CTF_MAX_FIELDS && i + 1 < k->nfields) { /* the rest as it is */
 			f.name = "more_fields";
@@ -180,7 +169,7 @@ static int look_at_fields(struct kclass *c)
 
 		c->min_len = MAX(c->min_len, f->offset + (f->form == KFIELD_REST ? 0 : f->size));
 		c->ndynamic += f->form >= KFIELD_DATA_LOC;
-		if (f->form != KFIELD_SCALAR || to >= f->elem || is_of_context(f))
+		if (f->form != KFIELD_SCALAR || to >= f->elem || kfield_is_common(f))
 			continue;
 		fit = VEC_ADD(c->fits, c->nfits, c->fits_cap);
 		if (!fit)

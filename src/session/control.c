@@ -233,7 +233,7 @@ static int check_memory_only(const struct session *s, struct error *err)
 {
 	const struct output *o = s->output;
 
-	for (size_t i = 0; i < s->nchannels && !o->dir && o->place.stream_fd < 0; i++) {
+	for (size_t i = 0; i < s->nchannels && !o->dir && !o->place.live; i++) {
 		if (s->channels[i].mode == CAIRN_MODE_OVERWRITE)
 			continue;
 		(void)error_set(err, -EINVAL,
@@ -323,8 +323,7 @@ static int op_channel_add(struct request *q, struct error *err)
 	if (r < 0)
 		return r;
 	json_channel(json_get(q->args, "channel", json_type_object), &cfg);
-	if (!s->output->dir && s->output->place.stream_fd < 0 &&
-		cfg.mode != CAIRN_CHANNEL_OVERWRITE)
+	if (!s->output->dir && !s->output->place.live && cfg.mode != CAIRN_CHANNEL_OVERWRITE)
 		return error_set(err, -EINVAL,
 			"session '%s' has no output: overwrite channels only", s->name);
 	return session_channel_add(s, &cfg, err);

@@ -97,6 +97,7 @@ static int copy_options(struct cairn_host *h, const struct cairn_host_options *o
 		memcpy(h->pids, o->pids, o->npids * sizeof(*h->pids));
 		h->npids = o->npids;
 	}
+	h->live_wait = (struct write_wait){o->output_wait, o->output_wait_data, o->output_wake};
 	h->msgbuf = aligned_alloc(64, CAIRN_MSG_MAX + 64);
 	return h->msgbuf ? make_thread_class(h) : -ENOMEM;
 }

@@ -18,7 +18,7 @@
 
 bool krec_has_place(const struct krec *k)
 {
-	return k->place.dirfd >= 0 || k->place.stream_fd >= 0;
+	return k->place.dirfd >= 0 || k->place.live;
 }
 
 int krec_place_open(struct session *s, const char *dir, struct error *err)
@@ -39,8 +39,8 @@ int krec_place_begin(struct session *s, struct error *err)
 {
 	struct krec *k = s->kernel;
 
-	if (s->output->place.stream_fd >= 0) {
-		k->place.stream_fd = s->output->place.stream_fd;
+	if (s->output->place.live) {
+		k->place.live = s->output->place.live;
 		k->place.stream_trace = kctf_trace(k->ctf);
 	}
 	if (krec_has_place(k) || s->output->place.dirfd < 0)
@@ -73,7 +73,7 @@ static int open_texts(struct krec *k)
 
 static int put_texts(struct krec *k, const char *text, size_t n)
 {
-	if (k->place.stream_fd >= 0)
+	if (k->place.live)
 		return place_stream_texts(&k->place, text, n);
 	return open_texts(k) < 0 ? -EIO : write_all(k->texts_fd, text, n);
 }
@@ -84,7 +84,7 @@ void krec_write_texts(struct session *s)
 
 	if (k->texts_written == k->texts.len || k->texts.err || !krec_has_place(k))
 		return;
-	if (k->place.stream_fd >= 0)
+	if (k->place.live)
 		krec_flush_metadata(s); /* says whose they are */
 	if (put_texts(k, k->texts.data + k->texts_written, k->texts.len - k->texts_written) < 0)
 		return; /* the events are printed with their fields, then */
@@ -173,7 +173,7 @@ void krec_stream_texts(struct session *s, bool begins)
 	struct krec *k = s->kernel;
 	AUTO(buf) struct buf more = {0};
 
-	if (k->place.stream_fd < 0)
+	if (!k->place.live)
 		return;
 	krec_write_texts(s);
 	if (begins) {
@@ -194,8 +194,7 @@ void krec_set_clock(struct session *s, const struct ctf_clock *clock)
 	struct ctf_text_pos pos = {0};
 	AUTO(buf) struct buf text = {0};
 
-	if (!k || !k->ctf || k->place.stream_fd >= 0 ||
-		ctf_trace_set_clock(kctf_trace(k->ctf), clock) < 0 ||
+	if (!k || !k->ctf || k->place.live || ctf_trace_set_clock(kctf_trace(k->ctf), clock) < 0 ||
 		ctf_metadata(
 			kctf_trace(k->ctf), s->ctf_version == 2 ? CTF_2 : CTF_1_8, &pos, &text) < 0)
 		return; /* without memory the first guess stays */

@@ -29,7 +29,7 @@ static void write_failed(struct session *s, int r)
 		host_say(s->host,
 			"session %s: cannot write kernel events: %s; those that cannot be written are "
 			"counted as lost",
-			s->name, strerror(-r));
+			s->name, write_strerror(-r));
 	k->write_error = -r;
 	if (!s->output->write_error)
 		s->output->write_error = -r;

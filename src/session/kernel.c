@@ -75,7 +75,7 @@ int krec_new(struct session *s, struct json_object *args, struct error *err)
 	k->buffer_bytes = json_u64(o, "buffer_bytes");
 	if (!k->buffer_bytes)
 		k->buffer_bytes = default_buffer(s);
-	if (s->output->place.stream_fd < 0 && !s->output->dir && !k->is_recorder) {
+	if (!s->output->place.live && !s->output->dir && !k->is_recorder) {
 		(void)error_set(err, -EINVAL, "kernel events need a directory to be written to");
 		error_hint(err, "name one with -o DIR, or make it a flight recorder");
 		return -EINVAL;
@@ -327,7 +327,7 @@ static int join(struct session *s, struct json_object *o, struct error *err)
 	struct json_object *args = json_object_new_object();
 	int r;
 
-	if (s->output->place.stream_fd >= 0 && s->output->place.meta_bytes)
+	if (s->output->place.live && s->output->place.meta_bytes)
 		return error_set(err, -ENOTSUP,
 			"session '%s' is a stream that has begun without kernel events", s->name);
 	if (s->nchannels && s->channels[0].mode == CAIRN_MODE_OVERWRITE)

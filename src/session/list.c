@@ -137,9 +137,9 @@ static struct json_object *session_json(const struct session *s)
 						      : CAIRN_SESSION_STOPPED);
 	json_add_u64(o, "recovered", s->recovered);
 	json_add_str(o, "output",
-		s->output->place.stream_fd >= 0 ? "-"
-			: s->output->dir	? s->output->dir
-						: "");
+		s->output->place.live	 ? "-"
+			: s->output->dir ? s->output->dir
+					 : "");
 	json_add_u64(o, "processes", programs_of(s));
 	for (unsigned i = 0; i < s->nchannels; i++)
 		json_object_array_add(channels, channel_json(s, i, &sum));

@@ -28,7 +28,10 @@ int output_new(struct session *s, const char *dir, int fd, struct error *err)
 	o->state.fd = -1;
 	o->state.instance = ctf_instance(STATE_INSTANCE, 0, 0, 0);
 	place_init(&o->place);
-	o->place.stream_fd = fd;
+	if (fd >= 0) {
+		o->live = (struct live){.fd = fd, .wait = &s->host->live_wait};
+		o->place.live = &o->live;
+	}
 	if (dir && !(o->dir = strdup(dir)))
 		return error_set(err, -ENOMEM, "no memory for a session");
 	return 0;
@@ -63,7 +66,7 @@ void output_free(struct session *s)
 
 bool output_has_place(const struct output *o)
 {
-	return o->place.dirfd >= 0 || o->place.stream_fd >= 0;
+	return o->place.dirfd >= 0 || o->place.live;
 }
 
 /* Says the first failure of each kind, and again after something else happened. */
@@ -77,10 +80,7 @@ static void write_failed(struct session *s, int r, const char *what)
 	host_say(s->host,
 		"session %s: cannot write %s%s%s: %s; events that cannot be written are "
 		"counted as lost",
-		s->name, what, o->dir ? " in " : "", o->dir ? o->dir : "",
-		r == -ENOSPC	      ? "the disk is full"
-			: r == -EFBIG ? "the limit on the size of files (ulimit -f) is reached"
-				      : strerror(-r));
+		s->name, what, o->dir ? " in " : "", o->dir ? o->dir : "", write_strerror(-r));
 }
 
 /* ---- the trace ---- */
@@ -160,7 +160,7 @@ int output_begin(struct session *s, struct error *err)
 	if (r < 0)
 		return error_set(err, r, "cannot begin the trace of session '%s': %s", s->name,
 			strerror(-r));
-	if (o->place.stream_fd >= 0)
+	if (o->place.live)
 		o->place.stream_trace = o->trace;
 	if (o->dir && !output_has_place(o))
 		r = output_open(s, o->dir, err);

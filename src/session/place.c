@@ -27,7 +27,7 @@
 
 void place_init(struct place *p)
 {
-	*p = (struct place){.dirfd = -1, .stream_fd = -1, .meta_fd = -1};
+	*p = (struct place){.dirfd = -1, .meta_fd = -1};
 }
 
 void place_done(struct place *p)
@@ -191,11 +191,11 @@ int place_create(const struct session *s, const struct place *p, const char *nam
 
 /* Writes everything to a pipe, socket or line. SIGPIPE is kept from the process: whoever embeds
  * us has not asked for it. */
-static int write_stream(int fd, struct iovec *iov, int n)
+static int write_live(struct live *l, const struct iovec *iov, int n)
 {
 	sigset_t pipe, old, pending;
 	const struct timespec no_time = {0};
-	int r = 0;
+	int r = l->err;
 
 	sigemptyset(&pipe);
 	sigaddset(&pipe, SIGPIPE);
@@ -204,11 +204,12 @@ static int write_stream(int fd, struct iovec *iov, int n)
 
 	pthread_sigmask(SIG_BLOCK, &pipe, &old);
 	for (int i = 0; i < n && r == 0; i++)
-		r = write_all(fd, iov[i].iov_base, iov[i].iov_len);
+		r = write_waiting(l->fd, iov[i].iov_base, iov[i].iov_len, l->wait);
 	if (r == -EPIPE && !was_pending)
 		while (sigtimedwait(&pipe, NULL, &no_time) < 0 && errno == EINTR)
 			;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	l->err = r;
 	return r;
 }
 
@@ -261,8 +262,8 @@ int place_write_packet(const struct place *p, struct stream *st, const struct ct
 	};
 	int r;
 
-	if (p->stream_fd >= 0)
-		r = write_stream(p->stream_fd, iov, 3);
+	if (p->live)
+		r = write_live(p->live, iov, 3);
 	else if (st->fd < 0)
 		r = st->fd;
 	else if (f->body_len && above_limit(st->offset, f->total))
@@ -283,17 +284,17 @@ int place_write_metadata(const struct session *s, struct place *p, const struct 
 	struct iovec iov;
 	int r = 0;
 
-	if (text->len <= p->meta_bytes || (p->dirfd < 0 && p->stream_fd < 0))
+	if (text->len <= p->meta_bytes || (p->dirfd < 0 && !p->live))
 		return 0;
-	if (p->stream_fd < 0 && p->meta_fd < 0)
+	if (!p->live && p->meta_fd < 0)
 		return place_replace_metadata(
 			s, p, text); /* readers see a file with text, or none */
 	iov = (struct iovec){text->data + p->meta_bytes, text->len - p->meta_bytes};
-	if (p->stream_fd >= 0) {
+	if (p->live) {
 		ctf_stream_metadata(p->stream_trace, s->ctf_version == 2 ? CTF_2 : CTF_1_8,
 			iov.iov_base, iov.iov_len, &packets);
 		iov = (struct iovec){packets.data, packets.len};
-		r = packets.err ? packets.err : write_stream(p->stream_fd, &iov, 1);
+		r = packets.err ? packets.err : write_live(p->live, &iov, 1);
 	} else {
 		r = write_at(p->meta_fd, &iov, 1, p->meta_bytes);
 	}
@@ -402,5 +403,5 @@ int place_stream_texts(const struct place *p, const char *text, size_t len)
 
 	ctf_stream_texts(p->stream_trace, text, len, &packets);
 	iov = (struct iovec){packets.data, packets.len};
-	return packets.err ? packets.err : write_stream(p->stream_fd, &iov, 1);
+	return packets.err ? packets.err : write_live(p->live, &iov, 1);
 }

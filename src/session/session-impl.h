@@ -352,12 +352,18 @@ struct stream { /* the packets of one ring, one file */
 	uint64_t lost_disk; /* events read from the ring that could not be written */
 };
 
+struct live { /* a pipe, socket or line that a trace goes to while it is made */
+	int fd; /* borrowed */
+	int err; /* of the first failure: after it, the reader would not find a packet's beginning */
+	const struct write_wait *wait; /* borrowed */
+};
+
 /* One place that a trace is written to: the output proper, a chunk of it, or a snapshot. */
 struct place {
 	char *dir; /* owned; NULL: none */
 	int dirfd; /* -1: none */
 	bool made; /* the directory was not there before */
-	int stream_fd; /* borrowed; -1: a directory */
+	struct live *live; /* borrowed; NULL: a directory */
 	const struct ctf_trace *stream_trace; /* borrowed: whose metadata goes into the stream */
 	int meta_fd; /* -1: not made yet */
 	uint64_t meta_bytes; /* of output.meta that are written here */
@@ -372,6 +378,7 @@ struct output {
 	bool made; /* DIR was not there before */
 	bool chunked; /* rotated before: place.dir is DIR/chunk-N */
 	unsigned chunk, snapshot; /* numbers of the last ones */
+	struct live live; /* what place.live says, if the output is one */
 	struct place place; /* present one; nothing in memory-only sessions */
 	struct ctf_trace *trace; /* owned; made at first start */
 	struct ctf_text_pos text_pos;
@@ -520,6 +527,7 @@ struct cairn_host {
 	size_t npids;
 	uid_t uid;
 	bool shutdown;
+	struct write_wait live_wait;
 	bool said_closed; /* that users cannot reach their traces below output_root */
 	enum cairn_clock clock; /* of all rings here */
 	uint64_t tsc_hz; /* first guess; 0: CLOCK_MONOTONIC */

@@ -193,7 +193,7 @@ int output_snapshot(
 	if (save(s, &sv) < 0)
 		return error_set(err, -ENOMEM, "no memory for a snapshot");
 	/* what is streamed already cannot be said anew */
-	new_clock = !o->verbatim && sv.place.stream_fd < 0;
+	new_clock = !o->verbatim && !sv.place.live;
 	r = fill_snapshot(s, path, new_clock, err);
 	krec_snapshot_end(s);
 	restore(s, &sv);

@@ -100,17 +100,6 @@ static bool has_contexts(const struct cairn_event_class *cls)
 	return true;
 }
 
-static bool is_common(const struct kfield *f)
-{
-	static const char *const names[] = {
-		"common_type", "common_flags", "common_preempt_count", "common_pid"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (strcmp(f->name, names[i]) == 0)
-			return true;
-	return false;
-}
-
 static bool make(
 	struct kernel_recipe *r, const struct kformat *f, const struct cairn_event_class *cls)
 {
@@ -120,7 +109,7 @@ static bool make(
 		const struct kfield *k = &f->fields[i];
 		const struct cairn_type *t;
 
-		if (is_common(k))
+		if (kfield_is_common(k))
 			continue;
 		/* a sequence's length goes before it, in the same step */
 		if (k->form != KFIELD_SCALAR && k->form != KFIELD_ARRAY && at + 1 < n &&

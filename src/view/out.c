@@ -21,7 +21,8 @@ int out_init(struct out *o, int fd)
 int out_flush(struct out *o)
 {
 	if (!o->err && o->len)
-		o->err = write_all(o->fd, o->data, o->len);
+		o->err = o->wait ? write_waiting(o->fd, o->data, o->len, o->wait)
+				 : write_all(o->fd, o->data, o->len);
 	o->bytes += o->err ? 0 : o->len;
 	o->len = 0;
 	return o->err;

@@ -1,7 +1,8 @@
 /* Output at speed: a big buffer in front of a descriptor, and numbers written without printf.
  *
  * All of out_*() only append; the buffer goes out when it is full or out_flush() is called. After
- * a failed write `err` is set (-EPIPE when the reader has gone) and later output is thrown away,
+ * a failed write `err` is set (-EPIPE when the reader has gone, -ETIMEDOUT when `wait` says that it
+ * was waited for long enough) and later output is thrown away,
  * so callers look once in a while and at the end.
  */
 #ifndef CAIRN_VIEW_OUT_H
@@ -19,6 +20,8 @@ struct out {
 	int fd; /* borrowed */
 	int err;
 	uint64_t bytes; /* written so far */
+	const struct write_wait
+		*wait; /* borrowed; NULL: out_flush() waits as long as it takes, in write(2) */
 };
 
 int out_init(struct out *o, int fd); /* 0 or -ENOMEM */

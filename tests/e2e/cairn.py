@@ -14,6 +14,7 @@ only a hang reaches).
         assert t.names() == ["demo:hello"]
         t.check_babeltrace()
 """
+import fcntl
 import json
 import os
 import re
@@ -22,6 +23,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import traceback
 
@@ -61,6 +63,17 @@ def wait_for(condition, what, limit=LIMIT):
         if time.monotonic() > end:
             raise AssertionError("never happened: " + what)
         time.sleep(0.005)
+
+
+def small_pipe():
+    """A pipe that is full once anything is in it, for readers that do not read: (r, w)."""
+    r, w = os.pipe()
+    fcntl.fcntl(w, 1031, 4096)  # F_SETPIPE_SZ
+    return r, w
+
+
+def unread_bytes(r):
+    return int.from_bytes(fcntl.ioctl(r, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 class Result:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 
-from cairn import BUILD, CAIRN, Skip, main, need, test, wait_for
+from cairn import BUILD, CAIRN, Skip, main, need, test, unread_bytes, wait_for
 
 # Fires events with a checkable content; publishes in a mapped file, after each site returned, how
 # many it has fired: argv[2] in all, with a pause of argv[3] us after each 16; the last of them when the file
@@ -389,6 +389,25 @@ def cut_stream_file(t):
         events = t.events(bad)
         check_contents(events)
         assert 0 < len(events) <= whole
+
+
+@test
+def a_stream_that_nobody_reads_holds_nothing_up(t):
+    """The recorder heeds signals, says why the trace is cut, and what it could not write is counted."""
+    prog = t.compile("p", COUNTING)
+    for how, code in ((signal.SIGINT, 128 + signal.SIGINT), (signal.SIGTERM, 128 + signal.SIGTERM)):
+        r, w = os.pipe()
+        p = t.start([CAIRN, "record", "-o", "-", "--", prog, t.path("n")], stdout=w,
+                    stderr=subprocess.PIPE, text=True)
+        os.close(w)
+        # every slot of the pipe has something, and a packet that goes on
+        wait_for(lambda: unread_bytes(r) > 32768, "the pipe is full")
+        p.send_signal(how)  # by kill(1): passed on
+        _, said = p.communicate(timeout=120)
+        os.close(r)
+        assert p.returncode == code, (p.returncode, said)
+        assert "writing the trace failed: nobody reads it" in said and "disk" in said, said
+        os.unlink(t.path("n"))
 
 
 main()

@@ -2,6 +2,9 @@
 #include "base/base.h"
 #include "test.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
 
 TEST(glob)
 {
@@ -68,6 +71,59 @@ TEST(json_strings)
 	CHECK_STR(b.data,
 		"\"a\\\"\\\\\\n\\u0001\\u007f\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
 	buf_done(&b);
+}
+
+/* The reader of a pipe, asked as the one who waits for it. */
+static struct {
+	int fd, wake;
+	size_t seen;
+	bool reads;
+	int patience; /* times that it asks for more time */
+} reader;
+
+static int read_or_give_up(void *data)
+{
+	char part[1000];
+	ssize_t n;
+
+	CHECK(data == &reader);
+	for (size_t i = 0; i < 8 && reader.reads && (n = read(reader.fd, part, sizeof(part))) > 0;
+		i++)
+		for (ssize_t j = 0; j < n; j++, reader.seen++)
+			CHECK_INT((unsigned char)part[j], reader.seen % 251);
+	if (!reader.reads)
+		CHECK_INT(write(reader.wake, "", 1),
+			1); /* to be asked again, although nothing is read */
+	return reader.reads || reader.patience-- > 0 ? -1 : 0;
+}
+
+TEST(a_pipe_is_written_as_long_as_somebody_reads)
+{
+	static unsigned char all[1 << 20];
+	struct write_wait w = {read_or_give_up, &reader, -1};
+	int fds[2], wake[2];
+
+	for (size_t i = 0; i < sizeof(all); i++)
+		all[i] = (unsigned char)(i % 251);
+	CHECK(pipe2(fds, O_CLOEXEC) == 0 && pipe2(wake, O_CLOEXEC) == 0);
+	CHECK_INT(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+	reader.fd = fds[0];
+	reader.wake = wake[1];
+	reader.reads = true;
+	w.wake = wake[0];
+	CHECK_INT(write_waiting(fds[1], all, sizeof(all), &w), 0);
+	CHECK(reader.seen > sizeof(all) - (1 << 17)); /* the rest is in the pipe */
+	reader.reads = false;
+	reader.patience = 1000; /* more than there are parts in a pipe */
+	CHECK_INT(write_waiting(fds[1], all, sizeof(all), &w), -ETIMEDOUT);
+	CHECK(reader.patience < 0);
+	CHECK_INT(close(fds[0]), 0);
+	(void)signal(SIGPIPE, SIG_IGN); /* a known signal */
+	CHECK_INT(write_waiting(fds[1], all, sizeof(all), &w), -EPIPE);
+	CHECK_STR(write_strerror(ETIMEDOUT), "nobody reads it");
+	(void)close(fds[1]);
+	(void)close(wake[0]);
+	(void)close(wake[1]);
 }
 
 TEST(errors)
