@@ -19,7 +19,7 @@ const char *__lsan_default_suppressions(void)
 }
 
 #ifdef __SANITIZE_THREAD__ /* which slows this down most, and there is one thread */
-enum { RECORDS = 4 };
+enum { RECORDS = 10 };
 #else
 enum { RECORDS = 40 };
 #endif
@@ -98,28 +98,36 @@ static void some_record(const struct kformat *f, bool big, uint8_t *record, size
 }
 
 struct counts {
+	struct kernel_text *with, *without; /* plans */
+	bool big;
 	unsigned events, plans, differ, unparsed;
 };
 
-static void compare(const char *system, const char *text, size_t len, bool big, unsigned long_size,
-	bool like_report, struct counts *c)
+static struct counts begin(bool big, bool like_report)
+{
+	struct kernel_text_options o = {
+		.big_endian = big, .long_size = 8, .ncpus = 4, .like_report = like_report};
+	struct counts c = {.big = big};
+
+	CHECK_INT(kernel_text_new(&o, &c.with), 0);
+	o.no_plans = true;
+	CHECK_INT(kernel_text_new(&o, &c.without), 0);
+	return c;
+}
+
+static void compare(struct counts *c, const char *system, const char *text, size_t len)
 {
 	static uint8_t record[RECORD_MAX];
 	static char kept[1 << 20];
-	struct kernel_text_options o = {
-		.big_endian = big, .long_size = long_size, .ncpus = 4, .like_report = like_report};
-	struct kernel_text *with, *without;
+	struct kernel_text *with = c->with, *without = c->without;
 	struct kernel_text_event *a, *b;
 	struct kformat *f;
 	struct error err;
 
-	if (kformat_parse(text, len, system, long_size, &f, &err) < 0) {
+	if (kformat_parse(text, len, system, 8, &f, &err) < 0) {
 		c->unparsed++;
 		return;
 	}
-	CHECK_INT(kernel_text_new(&o, &with), 0);
-	o.no_plans = true;
-	CHECK_INT(kernel_text_new(&o, &without), 0);
 	a = kernel_text_event(with, system, text, len);
 	b = kernel_text_event(without, system, text, len);
 	c->events++;
@@ -131,7 +139,7 @@ static void compare(const char *system, const char *text, size_t len, bool big, 
 		size_t n, na, nb;
 		const char *p, *q;
 
-		some_record(f, big, record, &n);
+		some_record(f, c->big, record, &n);
 		kernel_text_unchecked(with, a);
 		p = kernel_text_put(with, a, record, n, 0, &na);
 		if (kernel_text_was_unsafe(with))
@@ -145,13 +153,15 @@ static void compare(const char *system, const char *text, size_t len, bool big, 
 			break;
 		}
 	}
-	kernel_text_free(with);
-	kernel_text_free(without);
 	kformat_free(f);
 }
 
-static void report(const char *what, const struct counts *c)
+static void end(struct counts *c, const char *what)
 {
+	kernel_text_free(c->with);
+	kernel_text_free(c->without);
+	if (!what)
+		return;
 	printf("# %s: %u events, %u of them with plans, %u differ\n", what, c->events, c->plans,
 		c->differ);
 	CHECK(c->events > 0);
@@ -174,12 +184,11 @@ TEST(formats_of_file)
 		SKIP("CAIRN_TEST_FORMATS does not name a trace.dat");
 	CHECK_INT(trace_dat_open(dat_path(), &d, &err), 0);
 	for (int like = 0; like < 2; like++) {
-		struct counts c = {0};
+		struct counts c = begin(false, like);
 
 		for (size_t i = 0; i < d->nformats; i++)
-			compare(d->formats[i].system, d->formats[i].text, d->formats[i].len, false,
-				8, like, &c);
-		report(like ? "as trace-cmd report" : "as the kernel", &c);
+			compare(&c, d->formats[i].system, d->formats[i].text, d->formats[i].len);
+		end(&c, like ? "as trace-cmd report" : "as the kernel");
 	}
 	trace_dat_free(d);
 }
@@ -187,26 +196,27 @@ TEST(formats_of_file)
 TEST(big_endian)
 {
 	struct trace_dat *d;
-	struct counts c = {0};
+	struct counts c;
 	struct error err;
 
 	if (!dat_path())
 		SKIP("CAIRN_TEST_FORMATS does not name a trace.dat");
 	CHECK_INT(trace_dat_open(dat_path(), &d, &err), 0);
+	c = begin(true, false);
 	for (size_t i = 0; i < d->nformats; i += 7)
-		compare(d->formats[i].system, d->formats[i].text, d->formats[i].len, true, 8, false,
-			&c);
-	report("big endian", &c);
+		compare(&c, d->formats[i].system, d->formats[i].text, d->formats[i].len);
+	end(&c, "big endian");
 	trace_dat_free(d);
 }
 
 TEST(formats_of_kernel)
 {
-	struct counts c = {0};
+	struct counts c;
 	glob_t found;
 
 	if (glob("/sys/kernel/tracing/events/*/*/format", 0, NULL, &found) != 0)
 		SKIP("no formats in /sys/kernel/tracing");
+	c = begin(false, false);
 	for (size_t i = (size_t)(random64() % 40); i < found.gl_pathc; i += 40) {
 		AUTO(buf) struct buf text = {0};
 		const char *path = found.gl_pathv[i];
@@ -215,11 +225,10 @@ TEST(formats_of_kernel)
 		if (sscanf(path, "/sys/kernel/tracing/events/%127[^/]", system) != 1 ||
 			read_file(path, 1 << 20, &text) < 0 || !text.len)
 			continue;
-		compare(system, text.data, text.len, false, 8, false, &c);
+		compare(&c, system, text.data, text.len);
 	}
 	globfree(&found);
-	if (c.events)
-		report("this kernel", &c);
+	end(&c, c.events ? "this kernel" : NULL);
 }
 
 /* ---- as the kernel's trace file, where libtraceevent prints something else ---- */
