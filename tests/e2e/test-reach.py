@@ -35,6 +35,17 @@ def go(p):
     assert p.stdout.readline() == b"done\n"
 
 
+def named_by_all(t, pid):
+    """Whether `record --all` says that it cannot be reached. It names eight, of the whole machine: with more
+    than that, of others' tests, say, it is asked again."""
+    def line():
+        r = t.cairn("record", "-o", t.path("all%d" % len(os.listdir(t.dir))), "--all", "--duration", "1500ms")
+        said = re.search(r"cannot be reached.*", r.err)
+        assert said, r
+        return said.group() if re.search(r"\b%d\b" % pid, said.group()) or "..." not in said.group() else None
+    return re.search(r"\b%d\b" % pid, wait_for(line, "others' programs leave room in the list"))
+
+
 @test
 def no_host_means_nothing_is_loaded(t):
     p = looper(t)
@@ -45,8 +56,7 @@ def no_host_means_nothing_is_loaded(t):
     r = t.cairn("record", "-o", t.trace, "-p", str(p.pid), "--duration", "1500ms", status=1)
     assert "%d (p) cannot be reached" % p.pid in r.err, r
     assert "dormant" in r.err, r
-    r = t.cairn("record", "-o", t.path("all"), "--all", "--duration", "1500ms")
-    assert re.search(r"cannot be reached.*\b%d\b" % p.pid, r.err), r
+    assert named_by_all(t, p.pid)
 
 
 @test
@@ -105,8 +115,7 @@ def marks_in_libraries_are_seen(t):
     t.run(["cc", "-o", t.path("m"), prog, so])
     p = t.start([t.path("m")], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert p.stdout.readline() == b"ready\n"
-    r = t.cairn("record", "-o", t.path("all"), "--all", "--duration", "2s")
-    assert re.search(r"cannot be reached.*\b%d\b" % p.pid, r.err), r
+    assert named_by_all(t, p.pid)
 
 
 @test
