@@ -69,8 +69,7 @@ static int run_help(const struct command *c, int argc, char **argv)
 	args_init(&a, c, argc, argv, ARG_ANY_ORDER);
 	while ((got = args_next(&a)) != ARG_END) {
 		if (got == OPT_FIRST) {
-			help_table();
-			return CLI_OK;
+			return help_table();
 		}
 		if (got != ARG_POSITIONAL)
 			return args_exit(got);

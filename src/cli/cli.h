@@ -70,7 +70,8 @@ int args_exit(int got);
 /* Each prints help on stdout; false if that failed, once said on stderr. */
 bool help_all(void);
 bool help_command(const struct command *c);
-void help_table(void); /* for tools/check-man: every command and option, one a line, tabs */
+int help_table(
+	void); /* for tools/check-man: every command and option, one a line, tabs; an exit code */
 /* Finds the most similar name, NULL if none is near. `names` ends with NULL. */
 const char *suggest(const char *wrong, const char *const *names);
 

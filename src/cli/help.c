@@ -102,10 +102,11 @@ static void table_rows(const struct command *c)
 		table_rows(*v);
 }
 
-void help_table(void)
+int help_table(void)
 {
 	for (const struct command *const *c = cli_commands; *c; c++)
 		table_rows(*c);
+	return flushed() ? CLI_OK : CLI_FAIL;
 }
 
 /* Edit distance with swaps of neighbours counted once; words here are short. */

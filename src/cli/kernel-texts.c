@@ -86,14 +86,19 @@ static bool probe_refused(
 	enum kprobe_with with = KPROBE_WITH_AUTO;
 	char option[32];
 	bool bpf;
+	int r;
 
 	while (strcmp(dynevent_kind_name((enum dynevent_kind)kind), p->kind) != 0)
 		kind++;
 	if (p->with)
 		with = strcmp(p->with, "bpf") == 0 ? KPROBE_WITH_BPF : KPROBE_WITH_TRACEFS;
-	if (kprobe_parse(w, (enum dynevent_kind)kind, with, "probes", p->text, &d, &bpf, &fault) ==
-		0)
+	r = kprobe_parse(w, (enum dynevent_kind)kind, with, "probes", p->text, &d, &bpf, &fault);
+	if (r == 0)
 		return false;
+	if (r == -EACCES) { /* nothing is wrong with the text */
+		(void)fail_error(c, r, &fault.error);
+		return true;
+	}
 	(void)snprintf(option, sizeof(option), "--%s", p->kind); /* fits */
 	texts_say(c, option, p->text, &fault);
 	return true;

@@ -85,5 +85,7 @@ static int run_clean(const struct command *c, int argc, char **argv)
 			swept.instances, swept.instances == 1 ? "" : "s", swept.probes,
 			swept.probes == 1 ? "" : "s", swept.settings,
 			swept.settings == 1 ? "" : "s");
-	return fflush(stdout) == 0 ? CLI_OK : CLI_FAIL;
+	if (fflush(stdout) != 0)
+		return fail_text(c, NULL, "cannot write: %s", strerror(errno));
+	return CLI_OK;
 }

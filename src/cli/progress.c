@@ -77,10 +77,11 @@ void progress_summary(
 	(void)fprintf(stderr, ", %s, in %s", human_bytes(b, stats->bytes + stats->kernel_bytes),
 		human_ns(t, now_ns(CLOCK_MONOTONIC) - p->begin_ns));
 	if (stats->kernel_lost)
-		(void)fprintf(stderr,
-			"\ncairn: %s kernel events were lost\nhint: --kernel-buffer auto or a larger "
-			"one, fewer events, or a filter",
-			human_count(a, stats->kernel_lost));
+		(void)fprintf(stderr, "\ncairn: %s kernel events were lost%s",
+			human_count(a, stats->kernel_lost),
+			stats->write_error
+				? "" /* that is why, and is said */
+				: "\nhint: --kernel-buffer auto or a larger one, fewer events, or a filter");
 	if (stats->kernel_gap_ns)
 		(void)fprintf(stderr,
 			"%s%s in which the kernel's buffers grew, and nothing was recorded or counted\n"
@@ -89,7 +90,9 @@ void progress_summary(
 					   : "; none counted as lost, but for ",
 			human_ns(t, stats->kernel_gap_ns));
 	if (!stats->lost_total) {
-		(void)fputs(stats->kernel_lost || stats->kernel_gap_ns ? "\n" : "; none lost\n",
+		(void)fputs(stats->kernel_lost || stats->kernel_gap_ns ? "\n"
+				: stats->write_error ? "; the rest could not be written\n"
+						     : "; none lost\n",
 			stderr);
 		return;
 	}

@@ -307,8 +307,9 @@ static int say_nothing_recorded(const struct running *x)
 			(unsigned long long)host.refused, host.refused == 1 ? "" : "s");
 	if (recording_kernel_any(&r->kernel)) {
 		(void)fail_text(r->c,
-			"without --all: only those of the command and its children count; a filter may be "
-			"too narrow",
+			r->all ? "a filter may be too narrow"
+			       : "without --all: only those of the command and its children count; "
+				 "a filter may be too narrow",
 			"nothing was recorded: none of the kernel events asked for happened, and no "
 			"program's own");
 		return CLI_OK;

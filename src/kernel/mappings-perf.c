@@ -160,7 +160,8 @@ int mappings_listen(struct mappings *m, uint32_t ncpus, bool tsc, struct error *
 		mapping_source_free(s);
 		(void)error_set(
 			e, err, "the kernel does not tell of mapped files: %s", strerror(-err));
-		error_hint(e, "user stacks of programs that start later stay addresses");
+		error_hint(e, "%suser stacks of programs that start later stay addresses",
+			err == -EACCES || err == -EPERM ? "CAP_PERFMON is missing; " : "");
 		return err;
 	}
 	s->before = s->now = look();

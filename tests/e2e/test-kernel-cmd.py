@@ -97,6 +97,22 @@ def texts_are_judged_without_recording(t):
 
 
 @test
+def what_cannot_be_written_is_said(t):
+    need_tracefs()
+    for args in (["kernel", "clean"], ["kernel", "clean", "--json"], ["kernel", "list"],
+                 ["kernel", "check", "-k", "sched"], ["help", "--table"], ["kernel", "--help"]):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            r = subprocess.run([CAIRN, *args], stdout=full, stderr=subprocess.PIPE, text=True,
+                               check=False, timeout=60)
+        assert r.returncode == 1 and "cannot write" in r.stderr, (args, r)
+    with open("/dev/full", "w", encoding="ascii") as full:
+        r = subprocess.run([CAIRN, "record", "-o", "-", "-k", "sched", "--", "true"], stdout=full,
+                           stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    assert r.returncode == 1 and "writing the trace failed" in r.stderr, r
+    assert "none lost" not in r.stderr and "--kernel-buffer" not in r.stderr, r.stderr
+
+
+@test
 def fields_are_those_of_the_format_files(t):
     need_tracefs()
     got = json.loads(kernel("list", "--fields", "--json", "sched:sched_switch", "irq:*").stdout)
@@ -261,6 +277,15 @@ def without_the_right(t):
     for args in (("list",), ("clean",), ("trace", "nop", "-e", "sched:*")):
         got = kernel(*args, user=65534, group=65534, extra_groups=[])
         assert got.returncode == 1 and "root" in got.stderr and "hint: " in got.stderr, got
+    # nor is a text blamed for it
+    for args in (("-k", "sched:sched_switch"), ("--tprobe", "sched_switch prev->comm"),
+                 ("--uprobe", CAIRN + ":main")):
+        r = subprocess.run([CAIRN, "record", "-o", "-", *args, "--", "true"], timeout=60, text=True,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False,
+                           user=65534, group=65534, extra_groups=[],
+                           env={**os.environ, "CAIRN_RUNDIR": t.path("nobodys")})
+        assert r.returncode == 1 and "CAP_DAC_OVERRIDE" in r.stderr, r
+        assert "^" not in r.stderr and "\nhint: sudo" in r.stderr, r.stderr
 
 
 if __name__ == "__main__":
