@@ -101,7 +101,7 @@ def refuse(t, p, number, error, env):
             return ""  # nor does it work untraced
     except subprocess.TimeoutExpired:
         return ""
-    r = t.record(args, trace=trace, status=None, timeout=20, env=env)
+    r = t.record(args, trace=trace, status=None, env=env)
     if r.status:
         return "status %d" % r.status
     fired, events, lost = int(r.out), len(t.events(trace)), t.lost(trace)

@@ -170,23 +170,16 @@ TEST(proc_says_what_was_there)
 	mappings_free(m);
 }
 
-TEST(kernel_tells_of_new_ones)
+/* A mapping, and one in its place in a child that ended: whether both were told. */
+static bool both_are_told(struct mappings *m, int fd)
 {
-	struct mappings *m = mappings_new();
-	struct error e;
-	uint64_t offset = 0, began;
+	uint64_t offset = 0, began = now_ns(CLOCK_MONOTONIC);
 	uint32_t f = 0;
-	AUTO(fd) int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	int err = mappings_listen(m, (uint32_t)sysconf(_SC_NPROCESSORS_CONF), false, &e), status;
-	void *p, *q;
+	int status = -1;
+	void *p = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 4096), *q;
 	pid_t child;
+	bool told;
 
-	if (err < 0) {
-		mappings_free(m);
-		SKIP("perf_event_open of all processes is refused here");
-	}
-	began = now_ns(CLOCK_MONOTONIC);
-	p = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 4096);
 	CHECK(p != MAP_FAILED);
 	child = fork();
 	if (child == 0) { /* another one, in the child alone, in its place */
@@ -195,15 +188,35 @@ TEST(kernel_tells_of_new_ones)
 	}
 	CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
 	CHECK_INT(mappings_update(m), 0);
-	CHECK(mappings_find(m, getpid(), now_ns(CLOCK_MONOTONIC), (uintptr_t)p + 5, &f, &offset));
-	CHECK_INT(offset, 4096 + 5);
-	CHECK(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
-	CHECK_STR(mappings_file(m, f)->path, self);
-	CHECK(!mappings_find(m, getpid(), began - 1000000, (uintptr_t)p + 5, &f, &offset));
-	CHECK(mappings_find(m, child, now_ns(CLOCK_MONOTONIC), (uintptr_t)p + 5, &f, &offset));
-	CHECK_INT(offset, 8192 + 5);
+	told = mappings_find(m, getpid(), now_ns(CLOCK_MONOTONIC), (uintptr_t)p + 5, &f, &offset) &&
+		offset == 4096 + 5 && strcmp(mappings_file(m, f)->path, self) == 0 &&
+		!mappings_find(m, getpid(), began - 1000000, (uintptr_t)p + 5, &f, &offset) &&
+		mappings_find(m, child, now_ns(CLOCK_MONOTONIC), (uintptr_t)p + 5, &f, &offset) &&
+		offset == 8192 + 5;
 	CHECK(munmap(p, 4096) == 0);
-	mappings_free(m);
+	return told;
+}
+
+/* Of all processes: on a busy machine, what is told meanwhile may be more than is kept, and then it
+ * is lost, and asked again. */
+TEST(kernel_tells_of_new_ones)
+{
+	AUTO(fd) int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	bool told = false;
+
+	CHECK(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
+	for (int i = 0; i < 10 && !told; i++) {
+		struct mappings *m = mappings_new();
+		struct error e;
+
+		if (mappings_listen(m, (uint32_t)sysconf(_SC_NPROCESSORS_CONF), false, &e) < 0) {
+			mappings_free(m);
+			SKIP("perf_event_open of all processes is refused here");
+		}
+		told = both_are_told(m, fd);
+		mappings_free(m);
+	}
+	CHECK(told);
 }
 
 TEST_MAIN()
