@@ -85,7 +85,7 @@ void krec_flush(struct session *s, struct krec_cpu *c, bool final)
 
 void krec_take_symbols(struct krec *k, const uint8_t *data, size_t len, size_t step)
 {
-	if (k->place.stream_fd < 0 && (k->nsymbol_ids || k->stacks & CAIRN_STACK_KERNEL))
+	if (!k->place.live && (k->nsymbol_ids || k->stacks & CAIRN_STACK_KERNEL))
 		ksymbols_scan(&k->symbols, data, len, step);
 }
 
