@@ -172,7 +172,7 @@ static int class_make(struct view *v, const struct cairn_event_class *cls, struc
 	return 0;
 }
 
-const struct view_class *view_class_of(struct view *v, const struct cairn_event_class *cls)
+const struct view_class *view_class_make(struct view *v, const struct cairn_event_class *cls)
 {
 	uint32_t i = cls->index;
 

@@ -114,7 +114,7 @@ static char *put_time(struct view *v, char *p, int64_t t_ns)
 	if (second != v->second)
 		second_make(v, second);
 	memcpy(p, v->second_text, v->second_len);
-	return put_padded(p + v->second_len, (uint64_t)ns, 9, '0');
+	return put_nine(p + v->second_len, (uint32_t)ns);
 }
 
 static int64_t shown_time(

@@ -25,6 +25,8 @@ struct view_ctf_kernel { /* what is known of one trace */
 	size_t indexed; /* bytes of the texts that formats knows of */
 	struct map formats; /* "system:name" -> where its text begins + 1 */
 	uint8_t *record; /* owned: KERNEL_RECORD_MAX */
+	uint16_t flags; /* that flags_text shows */
+	char flags_text[8];
 	struct view_ctf_kernel *next;
 };
 
@@ -253,7 +255,7 @@ static char depth(unsigned n)
 #define FRONT_MAX 64 /* flags, the time and what stands between */
 
 /* As the kernel's trace_print_lat_fmt(). */
-static char *put_flags(char *p, uint8_t flags, uint8_t preempt)
+static void make_flags(char *p, uint8_t flags, uint8_t preempt)
 {
 	static const char resched[] = {
 		'.', 'l', 'n', 'L', 'p', 'b', 'N', 'B'}; /* lazy, now, preempt */
@@ -268,8 +270,21 @@ static char *put_flags(char *p, uint8_t flags, uint8_t preempt)
 				  : '.';
 	*p++ = depth(preempt & 15);
 	*p++ = depth(preempt >> 4);
-	*p++ = ' ';
-	return p;
+	*p = ' ';
+}
+
+/* Of the record's head; they are often those of the event before. */
+static inline char *put_flags(char *p, struct view_ctf_kernel *k)
+{
+	uint16_t flags;
+
+	memcpy(&flags, k->record + 2, sizeof(flags));
+	if (flags != k->flags || !k->flags_text[0]) {
+		k->flags = flags;
+		make_flags(k->flags_text, k->record[2], k->record[3]);
+	}
+	memcpy(p, k->flags_text, sizeof(k->flags_text));
+	return p + 6;
 }
 
 bool view_ctf_line(struct view *v, const struct view_class *c, const struct cairn_event *ev,
@@ -290,7 +305,7 @@ bool view_ctf_line(struct view *v, const struct view_class *c, const struct cair
 	memcpy(p, prefix->text, PREFIX_USUAL);
 	if (prefix->len > PREFIX_USUAL)
 		memcpy(p + PREFIX_USUAL, prefix->text + PREFIX_USUAL, prefix->len - PREFIX_USUAL);
-	p = put_flags(p + prefix->len, x->kernel->record[2], x->kernel->record[3]);
+	p = put_flags(p + prefix->len, x->kernel);
 	p = view_put_time(v, p, c, ev);
 	memcpy(p, ": ", 2);
 	p += 2;

@@ -505,32 +505,6 @@ static const char *argument(
 	return op->value && (!m->has_chars || m->k->o.like_kernel) ? p : NULL;
 }
 
-/* A number as it stands in the record, in the usual ways to write one, needs no look at its
- * specification: how many of its bytes count, and what they become. */
-void kplan_fast(const struct kernel_text *k, struct kop *op)
-{
-	static const uint8_t bytes[] = {1, 2, 4, 8, 8};
-	const struct kspec *s = &op->spec;
-	uint8_t size = bytes[s->size + 2];
-	bool least = s->conv == 'x' && s->zero && s->width <= 16 && !s->minus && !s->plus &&
-		!s->space && !s->hash && s->precision < 0 && !s->star;
-
-	if (op->kind != KO_NUMBER || op->value->kind != KX_LOAD || k->swap ||
-		__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ || (!s->is_plain && !least))
-		return;
-	if (s->conv == 'x')
-		op->fast = KF_HEX;
-	else if (s->conv == 'u' || (s->conv != 'c' && op->value->size < size))
-		op->fast = KF_UNSIGNED;
-	else if (s->conv == 'd' || s->conv == 'i')
-		op->fast = KF_SIGNED;
-	if (s->conv != 'x' && s->conv != 'u' && s->conv != 'd' && s->conv != 'i')
-		op->fast = KF_NONE;
-	op->size = MIN(size, op->value->size);
-	op->from = op->value->offset;
-	op->least = (uint8_t)(least ? s->width : 1);
-}
-
 static uint32_t most_ops(const char *format)
 {
 	uint32_t n = 2;
@@ -563,9 +537,10 @@ struct kplan *kplan_make(struct kernel_text *k, struct tep_event *e, const struc
 			p = literal(&m, p, &plan->ops[plan->nops]);
 		if (!p)
 			return NULL;
-		kplan_fast(k, &plan->ops[plan->nops++]);
+		plan->nops++;
 	}
 	plan->need = m.need;
 	plan->has_chars = m.has_chars;
+	kplan_finish(k, plan);
 	return plan;
 }

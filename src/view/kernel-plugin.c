@@ -112,6 +112,7 @@ struct kplan *kplan_by_plugin(struct kernel_text *k, struct tep_event *e)
 	for (size_t i = 0; i < n; i++)
 		if (!add_part(&m, plan, &parts[i]))
 			return NULL;
+	kplan_finish(k, plan);
 	plan->need = m.need;
 	return plan;
 }

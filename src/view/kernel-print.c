@@ -1,7 +1,6 @@
 /* Runs plans: a record in, its text out. Made for millions of lines a second. */
-#include "view/kernel-text-impl.h"
+#include "view/kernel-fast.h"
 
-#include <endian.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -147,36 +146,6 @@ static uint64_t eval(struct kernel_text *k, const struct kexpr *x, const uint8_t
 	return 0;
 }
 
-/* 8 digits of base 16 as text, the highest in the lowest byte: a nibble to a byte, then each to its letter. */
-static inline uint64_t hex_digits(uint32_t v)
-{
-	uint64_t x = v, letters;
-
-	x = (x << 16 | x) & 0x0000ffff0000ffff;
-	x = (x << 8 | x) & 0x00ff00ff00ff00ff;
-	x = (x << 4 | x) & 0x0f0f0f0f0f0f0f0f;
-	letters = (x + 0x0606060606060606) >> 4 & 0x0101010101010101; /* 1 where it is above 9 */
-	return __builtin_bswap64(x + 0x3030303030303030 + letters * ('a' - '0' - 10));
-}
-
-static inline char *put_hex_part(char *p, uint64_t digits, int n)
-{
-	digits = htole64(digits >> 8 * (8 - n)); /* the last n of them */
-	memcpy(p, &digits, sizeof(digits));
-	return p + n;
-}
-
-/* At least `least` digits, up to 16. Room: 16 bytes. */
-static inline char *put_hex(char *p, uint64_t v, int least)
-{
-	int n = (67 - __builtin_clzll(v | 1)) / 4;
-
-	n = MAX(n, least);
-	if (n > 8)
-		p = put_hex_part(p, hex_digits((uint32_t)(v >> 32)), n - 8);
-	return put_hex_part(p, hex_digits((uint32_t)v), MIN(n, 8));
-}
-
 /* "0x" and the like, then the number; at least `width` digits, of 16. */
 static inline __attribute__((always_inline)) void put_address(
 	struct kernel_text *k, const char *prefix, uint64_t v, int width)
@@ -186,7 +155,7 @@ static inline __attribute__((always_inline)) void put_address(
 	if (k->end - k->p < 64)
 		return;
 	memcpy(k->p, prefix, n);
-	k->p = put_hex(k->p + n, v, MAX(width, 1));
+	k->p = kput_hex(k->p + n, v, MAX(width, 1));
 }
 
 /* The value as printf would get it for its size. */
@@ -273,7 +242,7 @@ static inline void number(
 	}
 	if (s->conv == 'x' && !s->minus && !s->plus && !s->space && !s->hash && !s->star &&
 		s->precision < 0 && (s->zero || !s->width)) {
-		char *end = put_hex(k->p, unsized(s->size, v), 1);
+		char *end = kput_hex(k->p, unsized(s->size, v), 1);
 		int n = (int)(end - k->p), pad = s->width - n;
 
 		if (pad > 0) {
@@ -469,7 +438,7 @@ static void pointer(struct kernel_text *k, const struct kspec *s, uint64_t v)
 		return;
 	*k->p++ = '0';
 	*k->p++ = 'x';
-	k->p = put_hex(k->p, v, 1);
+	k->p = kput_hex(k->p, v, 1);
 }
 
 /* "(kmem_cache_alloc+0x12) " as the plugin prints it; the offset has 32 bits. */
@@ -494,58 +463,16 @@ static void argument(struct kernel_text *k, uint64_t v)
 		*k->p++ = (char)('0' + v);
 }
 
-static inline uint64_t load_low(const uint8_t *p, unsigned size)
-{
-	uint64_t v8;
-	uint32_t v4;
-	uint16_t v2;
-
-	switch (size) {
-	case 8: memcpy(&v8, p, 8); return v8;
-	case 4: memcpy(&v4, p, 4); return v4;
-	case 2: memcpy(&v2, p, 2); return v2;
-	default: return *p;
-	}
-}
-
-#define FAST_ROOM 64 /* bytes that a fast step writes at most */
-
-/* The steps that most lines consist of: where the line goes on, or NULL. There is FAST_ROOM at p. */
-static inline char *run_fast(char *p, const struct kop *op, const uint8_t *record)
-{
-	uint64_t v;
-
-	if (op->kind == KO_TEXT && op->len <= KPLAN_PAD) {
-		memcpy(p, op->text, KPLAN_PAD);
-		return p + op->len;
-	}
-	if (op->fast == KF_NONE)
-		return NULL;
-	v = load_low(record + op->from, op->size);
-	if (op->fast == KF_HEX)
-		return put_hex(p, v, op->least);
-	if (op->fast == KF_SIGNED) {
-		unsigned shift = 64 - 8 * op->size;
-		int64_t d = (int64_t)(v << shift) >> shift;
-
-		if (d < 0)
-			*p++ = '-';
-		v = d < 0 ? 0 - (uint64_t)d : (uint64_t)d;
-	}
-	if (v >= 10)
-		return put_u64(p, v);
-	*p = (char)('0' + v);
-	return p + 1;
-}
-
 void kplan_run(struct kernel_text *k, const struct kplan *plan, const uint8_t *record, size_t n)
 {
 	struct running r = {.k = k, .record = record, .n = n};
-	char *p = k->p, *fast_end = k->end - FAST_ROOM;
+	char *p = k->p, *fast_end = k->end - KFAST_ROOM;
+	bool as_asked = k->as_kernel == k->o.like_kernel;
 
 	for (uint32_t i = 0; i < plan->nops; i++) {
-		const struct kop *op = &plan->ops[i];
-		char *next = p <= fast_end ? run_fast(p, op, record) : NULL;
+		struct kop *op = &plan->ops[i];
+		unsigned fast = as_asked ? op->fast : op->fast_else;
+		char *next = p <= fast_end ? kfast_run(p, op, fast, record, n) : NULL;
 
 		if (next) {
 			p = next;
@@ -566,6 +493,8 @@ void kplan_run(struct kernel_text *k, const struct kplan *plan, const uint8_t *r
 		case KO_ADDRESS: kaddress_put(k, op, record); break;
 		case KO_ARGUMENT: argument(k, eval(k, op->value, record)); break;
 		}
+		if (fast == KF_MEMO && k->p <= fast_end)
+			kfast_remember(k, op, record, p, (size_t)(k->p - p));
 		p = k->p;
 	}
 	k->p = p;

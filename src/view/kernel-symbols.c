@@ -13,12 +13,30 @@ static int by_address(const void *a, const void *b)
 	return x->name > y->name ? -1 : x->name < y->name; /* the later line first */
 }
 
+/* As strtoull() in base 16, which the kernel's plain digits do not need: there are 100,000 lines. */
+static uint64_t take_address(char *line, char **ret_end)
+{
+	uint64_t v = 0;
+	char *p = line;
+
+	for (; p < line + 16; p++) {
+		if (*p >= '0' && *p <= '9')
+			v = v << 4 | (uint64_t)(*p - '0');
+		else if (*p >= 'a' && *p <= 'f')
+			v = v << 4 | (uint64_t)(*p - 'a' + 10);
+		else
+			break;
+	}
+	*ret_end = p;
+	return p > line && *p == ' ' ? v : strtoull(line, ret_end, 16);
+}
+
 /* "ffffffff81000000 T name\t[module]" */
 static void take_line(struct kernel_text *k, char *line)
 {
 	struct ksymbol *s;
 	char *p, type;
-	uint64_t addr = strtoull(line, &p, 16);
+	uint64_t addr = take_address(line, &p);
 
 	if (p == line || *p != ' ' || !p[1] || p[2] != ' ' || !p[3])
 		return;
@@ -30,6 +48,30 @@ static void take_line(struct kernel_text *k, char *line)
 	s = VEC_ADD(k->symbols, k->nsymbols, k->symbols_cap);
 	if (s)
 		*s = (struct ksymbol){addr, p};
+}
+
+/* The kernel's text is nearly always in the order of addresses: then only equal ones change their places. */
+static void sort(struct kernel_text *k)
+{
+	struct ksymbol *s = k->symbols;
+	size_t n = k->nsymbols, end;
+
+	for (size_t i = 1; i < n; i++) {
+		if (s[i].addr < s[i - 1].addr) {
+			qsort(s, n, sizeof(*s), by_address);
+			return;
+		}
+	}
+	for (size_t i = 0; i < n; i = end) {
+		for (end = i + 1; end < n && s[end].addr == s[i].addr;)
+			end++;
+		for (size_t a = i, b = end - 1; a < b; a++, b--) {
+			struct ksymbol x = s[a];
+
+			s[a] = s[b];
+			s[b] = x;
+		}
+	}
 }
 
 static void load(struct kernel_text *k)
@@ -47,8 +89,7 @@ static void load(struct kernel_text *k)
 			*newline = '\0';
 		take_line(k, p);
 	}
-	if (k->nsymbols)
-		qsort(k->symbols, k->nsymbols, sizeof(*k->symbols), by_address);
+	sort(k);
 }
 
 /* Whether an address is in symbol i: the last one holds only its own address. */

@@ -72,8 +72,7 @@ struct kplan *kplan_syscall(struct kernel_text *k, struct tep_event *e)
 		   : !add_text(&m, plan, "sys_", e->name + strlen(out), " -> 0x") ||
 				!add_value(&m, plan, f, true))
 		return NULL;
-	for (uint32_t i = 0; i < plan->nops; i++)
-		kplan_fast(k, &plan->ops[i]);
+	kplan_finish(k, plan);
 	plan->need = m.need;
 	return plan;
 }

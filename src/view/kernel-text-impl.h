@@ -101,20 +101,41 @@ enum kop_kind {
 	KO_ARGUMENT, /* of a system call: below 10 in decimal, else 0x in base 16 */
 };
 
-enum kop_fast { KF_NONE, KF_HEX, KF_UNSIGNED, KF_SIGNED };
+enum kop_fast {
+	KF_NONE,
+	KF_TEXT,
+	/* of `size` bytes `from` the record */
+	KF_HEX, /* `least` digits */
+	KF_UNSIGNED,
+	KF_SIGNED,
+	KF_ARGUMENT, /* as KO_ARGUMENT */
+	KF_MEMO, /* the text depends on that number alone: those made last are remembered */
+	/* strings, `from` the record */
+	KF_FIXED, /* of `len` bytes at most; 0: to the end */
+	KF_DYNAMIC,
+	KF_RELATIVE,
+};
+
+struct kmemo { /* what a step writes for a value */
+	uint64_t value;
+	char text[55];
+	uint8_t len; /* and 1; 0: nothing is remembered */
+};
 
 struct kop {
 	uint8_t kind;
 	bool offset_too; /* FUNCTION: name+0x12 */
 	bool with_port, is_short; /* ADDRESS */
-	uint8_t fast; /* NUMBER: one of these, of `size` bytes `from` the record, `least` digits */
+	uint8_t fast; /* how it is done at once, while k->as_kernel is as asked for in the end */
+	uint8_t fast_else; /* likewise, otherwise */
 	uint8_t size, least;
-	uint32_t from;
-	struct kspec spec;
+	uint8_t memo_bits; /* log2 of the number of memos */
+	uint32_t from, len;
 	const char *text; /* TEXT; KPLAN_PAD bytes may be read behind its begin */
-	uint32_t len;
+	struct kmemo *memos; /* arena; NULL: none yet */
 	const struct kexpr *value;
 	const struct kstring *string;
+	struct kspec spec;
 };
 
 #define KPLAN_PAD 32
@@ -195,8 +216,8 @@ struct kplan *kplan_by_plugin(struct kernel_text *k, struct tep_event *e);
 
 /* kernel-syscall.c: as the kernel's trace file has it. NULL: not this event. */
 struct kplan *kplan_syscall(struct kernel_text *k, struct tep_event *e);
-/* Notes in a step of a plan how it can be done at once, if it can. */
-void kplan_fast(const struct kernel_text *k, struct kop *op);
+/* kernel-fast.c: notes in the steps of a whole plan how each can be done at once, if it can. */
+void kplan_finish(struct kernel_text *k, struct kplan *plan);
 
 /* kernel-address.c: makes the step of "%pI...", p behind it; does it. */
 const char *kaddress_plan(

@@ -1,5 +1,6 @@
 /* A big output buffer and number formatting that keeps up with the reader. */
 #include "view/out.h"
+#include <endian.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -106,6 +107,22 @@ char *put_padded(char *p, uint64_t v, int width, char pad)
 		*p++ = pad;
 	put_digits(p, v, (unsigned)n);
 	return p + n;
+}
+
+/* 8 of them at once: halves, pairs and then digits of one number, each in its own part of a word. */
+char *put_nine(char *p, uint32_t v)
+{
+	uint64_t high = v / 100000000, rest = v % 100000000, x, q;
+
+	*p++ = (char)('0' + high);
+	x = rest / 10000 | rest % 10000 << 32;
+	q = (x * 10486 >> 20) & 0x0000007f0000007f; /* each by 100 */
+	x = q | (x - 100 * q) << 16;
+	q = (x * 103 >> 10) & 0x000f000f000f000f; /* each by 10 */
+	x = (q | (x - 10 * q) << 8) + 0x3030303030303030;
+	x = htole64(x);
+	memcpy(p, &x, sizeof(x));
+	return p + 8;
 }
 
 void out_u64(struct out *o, uint64_t v)

@@ -69,6 +69,7 @@ void out_json(struct out *o, const char *s, size_t n);
 
 char *put_u64(char *p, uint64_t v); /* gives the end */
 char *put_padded(char *p, uint64_t v, int width, char pad); /* exactly width when it fits */
+char *put_nine(char *p, uint32_t v); /* 9 digits of a number below 10^9, for nanoseconds */
 
 /* ---- for people: into the caller's buffer, which is given back ---- */
 

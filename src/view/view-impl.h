@@ -33,7 +33,15 @@ struct view_class {
 
 void view_class_free(struct view_class *c);
 /* Made on first use; NULL: v->err says why. */
-const struct view_class *view_class_of(struct view *v, const struct cairn_event_class *cls);
+const struct view_class *view_class_make(struct view *v, const struct cairn_event_class *cls);
+static inline const struct view_class *view_class_of(
+	struct view *v, const struct cairn_event_class *cls)
+{
+	uint32_t i = cls->index;
+	const struct view_class *c = i < v->nclasses ? v->classes[i] : NULL;
+
+	return c ? c : view_class_make(v, cls);
+}
 /* kernel-line.c: fills c->kernel if the class is of a trace.dat; its lines; 0 or -ENOMEM. */
 int view_kernel_class(struct view *v, const struct cairn_event_class *cls, struct view_class *c);
 void view_kernel_line(struct view *v, const struct view_class *c, const struct cairn_event *ev);

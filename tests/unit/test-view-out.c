@@ -49,6 +49,8 @@ TEST(numbers_against_printf)
 		(void)snprintf(want, sizeof(want), "%09" PRIu64, n % 1000000000);
 		*put_padded(got, n % 1000000000, 9, '0') = '\0';
 		CHECK_STR(got, want);
+		*put_nine(got, (uint32_t)(n % 1000000000)) = '\0';
+		CHECK_STR(got, want);
 	}
 }
 
