@@ -397,7 +397,7 @@ def a_stream_that_nobody_reads_holds_nothing_up(t):
     prog = t.compile("p", COUNTING)
     for how, code in ((signal.SIGINT, 128 + signal.SIGINT), (signal.SIGTERM, 128 + signal.SIGTERM)):
         r, w = os.pipe()
-        p = t.start([CAIRN, "record", "-o", "-", "--", prog, t.path("n")], stdout=w,
+        p = t.start([CAIRN, "record", "-o", "-", "--", prog, t.path("n"), "2000000000"], stdout=w,
                     stderr=subprocess.PIPE, text=True)
         os.close(w)
         # every slot of the pipe has something, and a packet that goes on
