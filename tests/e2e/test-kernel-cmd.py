@@ -190,10 +190,12 @@ def nothing_is_left_behind(t):
     """By Ctrl-C, by a reader that goes, by a failure; and after kill -9 by the next start."""
     need_tracefs()
     for how in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        p = subprocess.Popen([CAIRN, "kernel", "trace", "nop", "--all", "-e", "sched:sched_switch"],
-                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        with open(t.path("err"), "w") as err:
+            p = subprocess.Popen([CAIRN, "kernel", "trace", "nop", "--all", "-e", "sched:sched_switch"],
+                                 stdout=subprocess.PIPE, stderr=err)
         try:
-            assert p.stdout.readline() == b"# tracer: nop\n"
+            line = p.stdout.readline()
+            assert line == b"# tracer: nop\n", (line, open(t.path("err")).read())
             name = wait_for(lambda: instances(p.pid), "the instance")
             p.send_signal(how)
             code = p.wait(timeout=120)

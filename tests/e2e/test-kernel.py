@@ -7,24 +7,7 @@ import re
 import signal
 
 from cairn import CAIRN, Skip, main, test, wait_for
-
-TRACEFS = "/sys/kernel/tracing"
-
-
-def need_tracefs(*events):
-    if os.geteuid() != 0:
-        raise Skip("needs root")
-    if not os.path.isdir(TRACEFS + "/instances"):
-        raise Skip("needs tracefs on " + TRACEFS)
-    for event in events:
-        if not os.path.isdir(TRACEFS + "/events/" + event.replace(":", "/")):
-            raise Skip("this kernel has no event " + event)
-
-
-def instances(pid):
-    """Those that this process made."""
-    return [n for n in os.listdir(TRACEFS + "/instances") if n.startswith("cairn-%d-" % pid)]
-
+from kernel import TRACEFS, instances, need_tracefs
 
 BETWEEN = """
 #define _GNU_SOURCE
@@ -175,6 +158,8 @@ def lines_as_in_the_kernels_trace_file(t):
     try:
         put("options/hash-ptr", "0")
         put("buffer_size_kb", "16384")
+        put("options/event-fork", "1")
+        put("set_event_pid", str(os.getpid()))  # what we start, not a busy machine
         for event in events:
             put("events/%s/enable" % event.replace(":", "/"), "1")
         # with I/O of a disk, where there is one: its formats name numbers

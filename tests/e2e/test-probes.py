@@ -83,13 +83,17 @@ def a_wrong_text_is_shown_with_a_caret(t):
     assert lines[3] == "  did you mean 'target'?", p.stderr
 
 
+def begin(t):
+    """Records a program with a probe in it, as a group of processes of its own; it says when it runs."""
+    prog = t.compile("probed", PROGRAM)
+    return subprocess.Popen([CAIRN, "record", "-q", "-o", t.path("one"), "--uprobe", prog + ":target",
+                             "--", prog, "wait"], stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+
 @test
 def nothing_stays(t):
     need("place (uprobe)")
-    prog = t.compile("probed", PROGRAM)
-    p = subprocess.Popen([CAIRN, "record", "-q", "-o", t.path("one"), "--uprobe", prog + ":target",
-                          "--", prog, "wait"], stdout=subprocess.PIPE, text=True,
-                         start_new_session=True)
+    p = begin(t)
     try:
         p.stdout.readline()
         assert len(ours(p.pid)) == 1, ours(p.pid)
@@ -106,10 +110,7 @@ def nothing_stays(t):
 @test
 def the_dead_are_swept(t):
     need("place (uprobe)")
-    prog = t.compile("probed", PROGRAM)
-    p = subprocess.Popen([CAIRN, "record", "-q", "-o", t.path("one"), "--uprobe", prog + ":target",
-                          "--", prog, "wait"], stdout=subprocess.PIPE, text=True,
-                         start_new_session=True)
+    p = begin(t)
     try:
         p.stdout.readline()
         assert len(ours(p.pid)) == 1, ours(p.pid)

@@ -38,12 +38,7 @@ static bool put(const char *name, const void *p, size_t n)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const uint8_t *nul = size ? memchr(data, 0, size) : NULL;
-	const char *paths[] = {folder};
-	struct cairn_reader_options o = {.size = sizeof(o), .paths = paths, .npaths = 1};
 	static bool made;
-	struct cairn_reader *r;
-	struct cairn_error e;
-	int64_t begin = 0, end = 0;
 
 	if (!made) {
 		if (!mkdtemp(folder))
@@ -54,14 +49,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!nul || !put("metadata", data, (size_t)(nul - data)) ||
 		!put("stream", nul + 1, size - (size_t)(nul + 1 - data)))
 		return 0;
-	if (cairn_reader_open(&o, &r, &e) < 0)
-		return 0;
-	read_all(r);
-	if (cairn_reader_range(r, &begin, &end) == 0 &&
-		cairn_reader_seek(r, begin / 2 + end / 2, &e) == 0)
-		read_all(r);
-	if (cairn_reader_limit(r, begin / 2 + end / 2, end, CAIRN_LIMIT_STATE, &e) == 0)
-		read_all(r);
-	cairn_reader_free(r);
+	read_path(folder);
 	return 0;
 }

@@ -75,4 +75,23 @@ static void read_all(struct cairn_reader *r)
 	}
 }
 
+/* The trace at path, if it is one: all of it, from its middle, and its second half alone. */
+static inline void read_path(const char *path)
+{
+	struct cairn_reader_options o = {.size = sizeof(o), .paths = &path, .npaths = 1};
+	int64_t begin = 0, end = 0;
+	struct cairn_reader *r;
+	struct cairn_error e;
+
+	if (cairn_reader_open(&o, &r, &e) < 0)
+		return;
+	read_all(r);
+	if (cairn_reader_range(r, &begin, &end) == 0 &&
+		cairn_reader_seek(r, begin / 2 + end / 2, &e) == 0)
+		read_all(r);
+	if (cairn_reader_limit(r, begin / 2 + end / 2, end, CAIRN_LIMIT_STATE, &e) == 0)
+		read_all(r);
+	cairn_reader_free(r);
+}
+
 #endif

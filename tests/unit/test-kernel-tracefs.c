@@ -1,74 +1,19 @@
 /* The tracing file system, by a directory of plain files in place of the kernel's. */
-#include "kernel/tracefs.h"
-#include "test.h"
+#include "fake-tracefs.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char root[64];
-
-static void put(const char *path, const char *text)
-{
-	char full[4096], *slash;
-	FILE *f;
-
-	(void)snprintf(full, sizeof(full), "%s/%s", root, path);
-	slash = strrchr(full, '/');
-	*slash = 0;
-	CHECK_INT(mkdir_p(full, 0777), 0);
-	*slash = '/';
-	f = fopen(full, "w");
-	CHECK(f && fputs(text, f) >= 0);
-	if (f)
-		(void)fclose(f);
-}
-
-static void check_file(const char *path, const char *want)
-{
-	AUTO(buf) struct buf b = {0};
-	char full[4096];
-
-	(void)snprintf(full, sizeof(full), "%s/%s", root, path);
-	CHECK_INT(read_file(full, 4096, &b), 0);
-	CHECK_STR(b.data ? b.data : "", want);
-}
-
-static bool there(const char *path)
-{
-	char full[4096];
-
-	(void)snprintf(full, sizeof(full), "%s/%s", root, path);
-	return access(full, F_OK) == 0;
-}
-
 static struct tracefs *setup(void)
 {
-	struct tracefs *t = NULL;
-	struct error e = {0};
-	char command[128];
-
-	(void)strcpy(root, "/tmp/cairn-test-tracefs-XXXXXX");
-	CHECK(mkdtemp(root) != NULL);
+	fake_begin();
 	put("trace_clock", "[local] global x86-tsc");
 	put("available_events", "sched:sched_switch\nsched:sched_waking\nirq:softirq_raise\n");
 	put("events/sched/sched_switch/format", "name: sched_switch\nID: 1\nformat:\n");
 	put("events/sched/sched_switch/enable", "0");
-	put("instances/other/trace_clock", "local");
-	CHECK_INT(tracefs_open(root, &t, &e), 0);
-	CHECK(t && t->fake);
-	(void)command;
-	return t;
-}
-
-static void cleanup(struct tracefs *t)
-{
-	char command[128];
-
-	tracefs_free(t);
-	(void)snprintf(command, sizeof(command), "rm -rf %s", root);
-	CHECK_INT(system(command), 0);
+	return fake_open();
 }
 
 TEST(what_is_not_there)

@@ -1,56 +1,19 @@
 /* Tracers, settings that are put back, what kernels lack, records in order: in a directory of plain
  * files in place of the kernel's. */
+#include "fake-tracefs.h"
 #include "kernel/facts.h"
 #include "kernel/rawread.h"
 #include "kernel/restore.h"
 #include "kernel/tracer.h"
-#include "test.h"
 #include <errno.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char root[64];
-
-static void put_bytes(const char *path, const void *bytes, size_t n)
-{
-	char full[4096], *slash;
-	FILE *f;
-
-	(void)snprintf(full, sizeof(full), "%s/%s", root, path);
-	slash = strrchr(full, '/');
-	*slash = 0;
-	CHECK_INT(mkdir_p(full, 0777), 0);
-	*slash = '/';
-	f = fopen(full, "w");
-	CHECK(f && fwrite(bytes, 1, n, f) == n);
-	if (f)
-		(void)fclose(f);
-}
-
-static void put(const char *path, const char *text)
-{
-	put_bytes(path, text, strlen(text));
-}
-
-static void check_file(const char *path, const char *want)
-{
-	AUTO(buf) struct buf b = {0};
-	char full[4096];
-
-	(void)snprintf(full, sizeof(full), "%s/%s", root, path);
-	CHECK_INT(read_file(full, 1 << 20, &b), 0);
-	CHECK_STR(b.data ? b.data : "", want);
-}
-
 static struct tracefs *setup(void)
 {
-	struct tracefs *t = NULL;
-	struct error e = {0};
-
-	(void)strcpy(root, "/tmp/cairn-test-tracer-XXXXXX");
-	CHECK(mkdtemp(root) != NULL);
+	fake_begin();
 	put("trace_clock", "[local] global mono x86-tsc\n");
 	put("available_tracers", "mmiotrace function nop\n");
 	put("current_tracer", "nop\n");
@@ -63,18 +26,7 @@ static struct tracefs *setup(void)
 	put("events/enable", "0\n");
 	put("events/sched/sched_switch/enable", "0\n");
 	put("available_events", "sched:sched_switch\n");
-	put("instances/other/trace_clock", "local");
-	CHECK_INT(tracefs_open(root, &t, &e), 0);
-	return t;
-}
-
-static void cleanup(struct tracefs *t)
-{
-	char command[128];
-
-	tracefs_free(t);
-	(void)snprintf(command, sizeof(command), "rm -rf %s", root);
-	CHECK_INT(system(command), 0);
+	return fake_open();
 }
 
 TEST(settings_are_put_back)
