@@ -232,9 +232,21 @@ static int read_buffer(struct trace_dat *d, uint16_t id, struct dat_in *in)
 	return 0;
 }
 
+/* The text of trace_clock: instances say "local", whatever clock trace-cmd had given them. */
+static int read_clock(struct trace_dat *d, struct dat_in *in)
+{
+	const char *text = dat_text(in, in->end - in->at);
+
+	if (!text)
+		return in->failed ? -EPROTO : -ENOMEM;
+	d->clock = dat_clock_name(d, text);
+	return d->clock ? 0 : -ENOMEM;
+}
+
 static int read_option(struct trace_dat *d, uint16_t id, struct dat_in *body)
 {
 	switch (id) {
+	case DAT_TRACECLOCK: return read_clock(d, body);
 	case DAT_BUFFER:
 	case DAT_BUFFER_TEXT: return read_buffer(d, id, body);
 	case DAT_HEADER_INFO:
@@ -360,5 +372,7 @@ int dat_read_v7(struct trace_dat *d, struct dat_in *in, struct error *err)
 	if (d->nbuffers == 0)
 		return error_set(err, -EINVAL, "the file holds no recorded data");
 	sort_buffers(d);
+	for (size_t i = 0; i < d->nbuffers && d->clock; i++)
+		d->buffers[i].clock = d->clock;
 	return 0;
 }

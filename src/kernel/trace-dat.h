@@ -85,6 +85,7 @@ struct trace_dat {
 	size_t nbuffers, buffers_cap;
 	uint32_t ncpus; /* the most of any buffer */
 	const char *uname, *made_by; /* arena, or NULL */
+	const char *clock; /* arena; of all buffers, whatever they say; NULL: they say it (v7) */
 	uint64_t trace_id;
 	/* time: from the clock's value to nanoseconds, see trace_dat_time() */
 	int64_t add_ns; /* --date, --ts-offset */

@@ -17,7 +17,8 @@ sys.path.insert(0, TRACES)
 # Those that print the same are kept once.
 SAME_AS = {"made-v7": "made-v6", "made-v7-zlib": "made-v6", "made-v7-no-page-size": "made-v6",
            "made-v6-le32": "made-v6", "made-v7-be": "made-v6-be", "made-v6-be32": "made-v6-be",
-           "made-v7-be32-zlib": "made-v6-be", "made-v6-graph-be32": "made-v7-graph", "made-v7-instance": "made-v6-instance"}
+           "made-v7-be32-zlib": "made-v6-be", "made-v6-graph-be32": "made-v7-graph", "made-v7-instance": "made-v6-instance",
+           "made-v7-tsc-option": "made-v7-tsc", "made-v7-local-option": "made-v6"}
 
 
 def make(t):

@@ -349,6 +349,8 @@ def files():
         'made-v7-graph': version7(little, graph_of(little)),
         'made-v6-graph-be32': version6(big32, graph_of(big32)),
         'made-v7-tsc': version7(little, pages, clock='x86-tsc', options=[(4, b'local [x86-tsc]\0')]),
+        'made-v7-tsc-option': version7(little, pages, options=[(4, b'local [x86-tsc]\0')]),
+        'made-v7-local-option': version7(little, pages, clock='x86-tsc', options=[(4, b'[local] x86-tsc\0')]),
         'made-v7-tsc2nsec': version7(little, pages, clock='tsc2nsec',
                                      options=[(14, little.pack('IIQ', 3 << 20, 22, 0))]),
         'made-v7-shift': version7(little, pages, options=[shift_option(little)]),
