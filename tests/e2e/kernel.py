@@ -25,6 +25,27 @@ def instances(pid):
     return sorted(n for n in os.listdir(TRACEFS + "/instances") if n.startswith("cairn-%d-" % pid))
 
 
+RAN = []  # the processes that run_noted() ran
+
+
+def run_noted(args, text=None, **options):
+    """subprocess.run(), with text kept; left_behind() then knows who it was."""
+    with subprocess.Popen(args, text=True, stdin=None if text is None else subprocess.PIPE,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as p:
+        RAN.append(p.pid)
+        try:
+            out, err = p.communicate(text, timeout=120)
+        except subprocess.TimeoutExpired:
+            p.kill()
+            raise
+    return subprocess.CompletedProcess(args, p.returncode, out, err)
+
+
+def left_behind():
+    """Instances of those that it ran, not of others' tests, who may be killed at any time."""
+    return [n for pid in RAN for n in instances(pid) if not alive(n)]
+
+
 # Reads "N\n", makes N system calls, says "\n".
 DOER = r"""
 #define _GNU_SOURCE

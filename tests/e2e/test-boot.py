@@ -10,13 +10,13 @@ import subprocess
 import time
 
 from cairn import CAIRN, Skip, main, test
+from kernel import left_behind, run_noted
 
 TRACEFS = "/sys/kernel/tracing"
 
 
 def run(*args, code=0, text=None):
-    done = subprocess.run([CAIRN, "boot", *args], input=text, capture_output=True, text=True,
-                          check=False)
+    done = run_noted([CAIRN, "boot", *args], text=text)
     assert done.returncode == code, (args, done)
     return done
 
@@ -138,9 +138,7 @@ def filters_are_tried_and_nothing_is_left(t):
         place = said.split("\n")[2].index("^")
         assert said.split("\n")[1][place:].startswith("= 1"), said
     run("write", "-k", "sched:sched_switch if no_field", code=1)
-    ours = [n for n in os.listdir(TRACEFS + "/instances")
-            if n.startswith("cairn-") and not os.path.exists("/proc/" + n.split("-")[1])]
-    assert not ours, ours
+    assert not left_behind(), left_behind()
 
 
 TOKENS = ["a", "foo", "b-1", ".", "=", "+=", ":=", "{", "}", ";", "\n", ",", " ", "# c\n",

@@ -8,6 +8,7 @@ import signal
 import subprocess
 
 from cairn import CAIRN, Skip, main, small_pipe, test, unread_bytes, wait_for
+from kernel import instances, left_behind, run_noted
 
 TRACEFS = "/sys/kernel/tracing"
 
@@ -20,17 +21,12 @@ def need_tracefs():
 
 
 def kernel(*args, **options):
-    return subprocess.run([CAIRN, "kernel", *args], capture_output=True, text=True, check=False,
-                          timeout=120, **options)
+    return run_noted([CAIRN, "kernel", *args], **options)
 
 
 def read(path):
     with open(os.path.join(TRACEFS, path), encoding="utf-8") as f:
         return f.read()
-
-
-def instances(pid):
-    return [n for n in os.listdir(TRACEFS + "/instances") if n.startswith("cairn-%d-" % pid)]
 
 
 @test
@@ -53,7 +49,6 @@ def the_list_is_the_kernels(t):
 @test
 def texts_are_judged_without_recording(t):
     need_tracefs()
-    before = sorted(os.listdir(TRACEFS + "/instances")), read("dynamic_events")
     good = kernel("check", "-k", "sched:sched_swi* if prev_pid > 1 && next_comm ~ 'ba*'")
     assert good.returncode == 0 and "  events      sched:sched_switch\n" in good.stdout, good
     bad = kernel("check", "--kernel-filter", "sched:sched_switch: prev_pid = 1")
@@ -91,9 +86,7 @@ def texts_are_judged_without_recording(t):
         assert probe["fields"] == [{"name": "code", "type": "s32", "from": "$retval:s32"}], probe
         got = kernel("check", "--uprobe", CAIRN + ":main a=%rax")
         assert got.returncode == 1 and "the kernel calls it %ax" in got.stderr, got
-    ours = [n for n in os.listdir(TRACEFS + "/instances") if n not in before[0] and
-            n.startswith("cairn-") and not os.path.exists("/proc/" + n.split("-")[1])]
-    assert not ours and "uprobes/main__return" not in read("dynamic_events"), ours
+    assert not left_behind() and "uprobes/main__return" not in read("dynamic_events"), left_behind()
 
 
 @test

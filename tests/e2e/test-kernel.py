@@ -301,7 +301,7 @@ def what_is_wrong_is_said(t):
     assert not os.path.exists(t.path("ran")), "the command ran though recording failed"
     # other tests kill recordings meanwhile, and have them swept
     wait_for(lambda: not [n for n in set(os.listdir(TRACEFS + "/instances")) - before if not alive(n)],
-             "nothing of the dead is left", 20)
+             "nothing of the dead is left")
 
 
 def alive(instance):
