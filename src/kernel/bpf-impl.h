@@ -2,7 +2,8 @@
  *
  * A definition's fetch arguments are read back from its text, which dynevent.c has checked (bpf-fetch.c).
  * They are laid out as tracefs lays them out (bpf-format.c), and become a program (bpf-program.c),
- * which is loaded and attached (bpf-load.c). bpf-ring.c reads what the programs wrote.
+ * which is loaded and attached (bpf-load.c). bpf-ring.c reads what the programs wrote; bpf-stack.c knows where
+ * stacks are in that.
  */
 #ifndef CAIRN_KERNEL_BPF_IMPL_H
 #define CAIRN_KERNEL_BPF_IMPL_H
@@ -86,6 +87,7 @@ struct bmaps {
 	int limit; /* array of one: a bit for each process; -1: no limit */
 	uint32_t task_tgid, task_pid; /* offsets in struct task_struct; tgid 0: not known */
 	uint64_t wake_bytes; /* so much in a ring wakes its reader */
+	unsigned stacks; /* KBPF_STACK_* */
 };
 
 /* bpf-program.c. The results are bcode_done()'s. */
@@ -108,6 +110,27 @@ int bprogram_peek(struct bcode *c, uint64_t address);
 
 /* Behind the time (u64) that each record in a ring begins with. */
 enum { BRECORD_HEAD = 8 };
+
+/* bpf-stack.c: between the time and the record, if stacks are wanted at all:
+ *	u32	process
+ *	u32	room for so many frames of each stack
+ *	s32	bytes of the kernel's stack, s32 of the program's: 0 or less: none
+ *	...	the rooms: of the kernel's if that is wanted, of the program's likewise */
+enum { BSTACK_FRAMES_FEW = 24, BSTACK_FRAMES_MAX = KBPF_FRAMES_MAX };
+uint32_t bstack_bytes(unsigned stacks, unsigned frames);
+struct bstack {
+	unsigned stacks, frames;
+	enum bplace place;
+	bool may_grow; /* then `again` is where to go if a stack fills its room */
+	unsigned again;
+	int room; /* register: the record in the ring */
+	int process; /* frame: u32 */
+};
+void bstack_put(struct bcode *c, const struct bstack *s);
+/* Where the stacks of a record are, whose data and len are all behind the time: -EPROTO, if they cannot be. */
+int bstack_split(unsigned stacks, struct kbpf_record *r);
+/* Register 0 = the return address of the function whose fexit this is, or 0; 16 bytes of the frame are used. */
+void bstack_caller(struct bcode *c, const struct bprobe *p, int at);
 
 /* bpf.c: the program of a probe; -1: there is none. */
 int kbpf_program(const struct kbpf *k, uint16_t id);
@@ -143,6 +166,6 @@ struct bsorted { /* what one read found */
 	struct kbpf_record *all; /* owned vector */
 	size_t len, cap;
 };
-int bring_read(struct bring *r, struct bsorted *s, kbpf_record_fn *fn, void *arg);
+int bring_read(struct bring *r, unsigned stacks, struct bsorted *s, kbpf_record_fn *fn, void *arg);
 
 #endif

@@ -11,6 +11,8 @@
  * behind the fixed part: of 64 bytes at first; if one does not fit, the room is given back and all begins
  * again with 512, then 4096, where texts are cut as tracefs cuts them.
  *
+ * Stacks have rooms of 24 frames, then 127, in the same way.
+ *
  * Memory of programs may not be there yet, and a probe in them may wait for it, but not with room in a ring
  * that others then cannot pass. So where such a read fails, the room is given back, the first and the last
  * byte are read by a call that waits, and all begins again; TRIES_MAX times at most.
@@ -36,6 +38,7 @@ enum {
 	AT_TRIES = -40,
 	AT_WHERE = -48, /* memory to wait for: its first byte */
 	AT_LAST = -56, /* how far behind it the last one is */
+	AT_CALLER = -72, /* 16 bytes */
 };
 enum { TRIES_MAX = 8 };
 
@@ -53,8 +56,11 @@ struct program {
 	bool typed; /* pointers have types that the verifier knows: plain loads will do */
 	unsigned slot; /* bytes of a text's room */
 	unsigned text; /* the next one */
-	unsigned again; /* label: with larger slots; if a larger one is tried */
-	bool may_grow;
+	unsigned again; /* label: with larger rooms; if larger ones are tried, else 0 */
+	bool may_grow; /* slots */
+	unsigned frames; /* room for so many of each stack */
+	bool stack_may_grow;
+	uint32_t head; /* bytes in the ring before the record: the time, stacks */
 	unsigned wait; /* label: with room; AT_WHERE and AT_LAST are set */
 };
 
@@ -178,7 +184,7 @@ static void begin(struct program *g, const struct bfetch *f, unsigned fault)
 		break;
 	case BBASE_NUMBER: bcode_set64(c, VALUE, f->number); break;
 	case BBASE_FILE_OFFSET: /* the file's begin as it is mapped: from the address of the probe */
-		bcode_load(c, 8, VALUE, ROOM, BRECORD_HEAD + 8);
+		bcode_load(c, 8, VALUE, ROOM, (int)g->head + 8);
 		bcode_set64(c, BPF_REG_1, f->number - g->p->offset);
 		bcode_add(c, VALUE, BPF_REG_1);
 		break;
@@ -192,7 +198,7 @@ static void begin(struct program *g, const struct bfetch *f, unsigned fault)
 static void to_room(struct program *g, int reg, uint32_t at)
 {
 	bcode_mov(g->c, reg, ROOM);
-	bcode_math(g->c, BPF_ADD, reg, (int32_t)(BRECORD_HEAD + at));
+	bcode_math(g->c, BPF_ADD, reg, (int32_t)(g->head + at));
 }
 
 static void put_zeros(struct program *g, uint32_t at, uint32_t n)
@@ -200,7 +206,7 @@ static void put_zeros(struct program *g, uint32_t at, uint32_t n)
 	while (n) {
 		unsigned bytes = n >= 8 ? 8 : n >= 4 ? 4 : n >= 2 ? 2 : 1;
 
-		bcode_store_value(g->c, bytes, ROOM, (int)(BRECORD_HEAD + at), 0);
+		bcode_store_value(g->c, bytes, ROOM, (int)(g->head + at), 0);
 		at += bytes;
 		n -= bytes;
 	}
@@ -212,7 +218,7 @@ static void put_value(struct program *g, const struct bfetch *f)
 		bcode_math(g->c, BPF_LSH, VALUE, 64 - f->bit_offset - f->bit_width);
 		bcode_math(g->c, BPF_RSH, VALUE, 64 - f->bit_width);
 	}
-	bcode_store(g->c, f->type->size, ROOM, (int)(BRECORD_HEAD + f->at), VALUE);
+	bcode_store(g->c, f->type->size, ROOM, (int)(g->head + f->at), VALUE);
 }
 
 static void put_number(struct program *g, const struct bfetch *f)
@@ -260,7 +266,7 @@ static void put_location(struct program *g, uint32_t at, uint32_t where)
 {
 	bcode_math(g->c, BPF_LSH, BPF_REG_0, 16);
 	bcode_math(g->c, BPF_OR, BPF_REG_0, (int32_t)where);
-	bcode_store(g->c, 4, ROOM, (int)(BRECORD_HEAD + at), BPF_REG_0);
+	bcode_store(g->c, 4, ROOM, (int)(g->head + at), BPF_REG_0);
 }
 
 static void put_bytes(struct program *g, uint32_t at, const char *s, uint32_t n)
@@ -270,7 +276,7 @@ static void put_bytes(struct program *g, uint32_t at, const char *s, uint32_t n)
 		int32_t v = 0;
 
 		memcpy(&v, s, bytes);
-		bcode_store_value(g->c, bytes, ROOM, (int)(BRECORD_HEAD + at), v);
+		bcode_store_value(g->c, bytes, ROOM, (int)(g->head + at), v);
 		s += bytes;
 		at += bytes;
 		n -= bytes;
@@ -399,9 +405,9 @@ static void put_head(struct program *g)
 
 	bcode_call(c, BPF_FUNC_ktime_get_ns);
 	bcode_store(c, 8, ROOM, 0, BPF_REG_0);
-	bcode_store_value(c, 4, ROOM, BRECORD_HEAD, p->id);
+	bcode_store_value(c, 4, ROOM, (int)g->head, p->id);
 	bcode_load(c, 4, BPF_REG_0, FRAME, AT_TASK);
-	bcode_store(c, 4, ROOM, BRECORD_HEAD + 4, BPF_REG_0);
+	bcode_store(c, 4, ROOM, (int)g->head + 4, BPF_REG_0);
 	if (p->place == BPLACE_UPROBE) {
 		bcode_load(c, 8, BPF_REG_0, CTX, IP);
 	} else if (p->place == BPLACE_URETPROBE) {
@@ -410,13 +416,13 @@ static void put_head(struct program *g)
 	} else {
 		bcode_set64(c, BPF_REG_0, p->address);
 	}
-	bcode_store(c, 8, ROOM, BRECORD_HEAD + 8, BPF_REG_0);
+	bcode_store(c, 8, ROOM, (int)g->head + 8, BPF_REG_0);
 	if (p->place == BPLACE_URETPROBE)
 		bcode_load(c, 8, BPF_REG_0, CTX, IP);
 	else if (p->place == BPLACE_FEXIT)
-		bcode_set(c, BPF_REG_0, 0);
+		bstack_caller(c, p, AT_CALLER);
 	if (p->place == BPLACE_URETPROBE || p->place == BPLACE_FEXIT)
-		bcode_store(c, 8, ROOM, BRECORD_HEAD + 16, BPF_REG_0);
+		bcode_store(c, 8, ROOM, (int)g->head + 16, BPF_REG_0);
 }
 
 static void submit(struct program *g)
@@ -436,17 +442,31 @@ static void submit(struct program *g)
 	bcode_exit(c, 0);
 }
 
-/* One try, with slots of one size. */
-static void put_record(struct program *g, unsigned lost)
+static void put_stacks(struct program *g)
+{
+	struct bstack s = {.stacks = g->m->stacks,
+		.frames = g->frames,
+		.place = g->p->place,
+		.may_grow = g->stack_may_grow,
+		.again = g->again,
+		.room = ROOM,
+		.process = AT_TASK + 4};
+
+	bstack_put(g->c, &s);
+}
+
+/* One try, with rooms of one size. False: no larger ones are needed. */
+static bool put_record(struct program *g, unsigned lost)
 {
 	struct bcode *c = g->c;
-	uint32_t size = BRECORD_HEAD + g->p->fixed + g->p->ntexts * g->slot;
-
 	unsigned begin = bcode_label(c);
+	uint32_t size;
 
 	g->text = 0;
-	g->again = g->may_grow ? bcode_label(c) : 0;
+	g->again = g->may_grow || g->stack_may_grow ? bcode_label(c) : 0;
 	g->wait = bcode_label(c);
+	g->head = BRECORD_HEAD + bstack_bytes(g->m->stacks, g->frames);
+	size = g->head + g->p->fixed + g->p->ntexts * g->slot;
 	bcode_here(c, begin);
 	bcode_mov(c, BPF_REG_1, RING);
 	bcode_set(c, BPF_REG_2, (int32_t)size);
@@ -455,6 +475,7 @@ static void put_record(struct program *g, unsigned lost)
 	bcode_jump_if(c, BPF_JEQ, BPF_REG_0, 0, lost);
 	bcode_mov(c, ROOM, BPF_REG_0);
 	put_head(g);
+	put_stacks(g);
 	for (size_t i = 0; i < g->p->nfetches; i++) {
 		if (g->p->fetches[i].type->is_string)
 			put_texts(g, &g->p->fetches[i]);
@@ -464,12 +485,31 @@ static void put_record(struct program *g, unsigned lost)
 	submit(g);
 	if (bcode_leads_to(c, g->wait))
 		wait_for_memory(g, begin);
-	if (!g->may_grow || !bcode_leads_to(c, g->again))
-		return;
+	if (!g->again || !bcode_leads_to(c, g->again))
+		return false;
 	bcode_here(c, g->again);
 	bcode_mov(c, BPF_REG_1, ROOM);
 	bcode_set(c, BPF_REG_2, BPF_RB_NO_WAKEUP);
 	bcode_call(c, BPF_FUNC_ringbuf_discard);
+	return true;
+}
+
+static bool slot_fits(const struct bprobe *p, unsigned i)
+{
+	return i < ARRAY_SIZE(slots) && p->fixed + p->ntexts * slots[i] <= RECORD_TEXTS_MAX;
+}
+
+/* The rooms of a try; both kinds grow from one to the next, as far as they can. */
+static void set_rooms(struct program *g, unsigned try)
+{
+	unsigned most = 0;
+
+	while (slot_fits(g->p, most + 1))
+		most++;
+	g->slot = g->p->ntexts ? slots[MIN(try, most)] : 0;
+	g->may_grow = g->p->ntexts && try < most;
+	g->frames = try ? BSTACK_FRAMES_MAX : BSTACK_FRAMES_FEW;
+	g->stack_may_grow = g->m->stacks && try == 0;
 }
 
 static void count_lost(struct bcode *c, const struct bmaps *m)
@@ -484,11 +524,6 @@ static void count_lost(struct bcode *c, const struct bmaps *m)
 	bcode_exit(c, 0);
 }
 
-static bool slot_fits(const struct bprobe *p, unsigned i)
-{
-	return i < ARRAY_SIZE(slots) && p->fixed + p->ntexts * slots[i] <= RECORD_TEXTS_MAX;
-}
-
 int bprogram_probe(struct bcode *c, const struct bprobe *p, const struct bmaps *m, enum bhow how)
 {
 	struct program g = {.c = c,
@@ -497,6 +532,7 @@ int bprogram_probe(struct bcode *c, const struct bprobe *p, const struct bmaps *
 		.user = p->place == BPLACE_UPROBE || p->place == BPLACE_URETPROBE,
 		.waits = how == BHOW_WAITS,
 		.typed = how == BHOW_TYPED};
+	unsigned try = 0;
 	unsigned wanted = bcode_label(c), lost = bcode_label(c), none = bcode_label(c);
 
 	bcode_mov(c, CTX, BPF_REG_1);
@@ -511,11 +547,9 @@ int bprogram_probe(struct bcode *c, const struct bprobe *p, const struct bmaps *
 	bcode_mov(c, RING, BPF_REG_0);
 	if (g.waits)
 		bcode_store_value(c, 8, FRAME, AT_TRIES, 0);
-	for (unsigned i = 0; i == 0 || (p->ntexts && slot_fits(p, i)); i++) {
-		g.slot = p->ntexts ? slots[i] : 0;
-		g.may_grow = p->ntexts && slot_fits(p, i + 1);
-		put_record(&g, lost);
-	}
+	do
+		set_rooms(&g, try++);
+	while (put_record(&g, lost));
 	bcode_here(c, none); /* a CPU that came later: the first one's account has it */
 	bcode_store_value(c, 4, FRAME, AT_CPU, 0);
 	bcode_here(c, lost);

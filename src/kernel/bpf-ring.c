@@ -74,7 +74,8 @@ static void sort(struct bsorted *s)
 }
 
 /* Notes the records that are ready, up to the first that is not. The position behind them. */
-static int collect(struct bring *r, struct bsorted *s, uint64_t at, uint64_t end, uint64_t *ret)
+static int collect(const struct bring *r, unsigned stacks, struct bsorted *s, uint64_t at,
+	uint64_t end, uint64_t *ret)
 {
 	s->len = 0;
 	while (at < end) {
@@ -96,18 +97,20 @@ static int collect(struct bring *r, struct bsorted *s, uint64_t at, uint64_t end
 		memcpy(&n->t_ns, head + HEAD, sizeof(n->t_ns));
 		n->data = head + HEAD + BRECORD_HEAD;
 		n->len = len - BRECORD_HEAD;
+		if (bstack_split(stacks, n) < 0)
+			return -EPROTO;
 	}
 	*ret = at;
 	return 0;
 }
 
-int bring_read(struct bring *r, struct bsorted *s, kbpf_record_fn *fn, void *arg)
+int bring_read(struct bring *r, unsigned stacks, struct bsorted *s, kbpf_record_fn *fn, void *arg)
 {
 	uint64_t at = load_relaxed(r->consumer), end;
 	int err, given = 0;
 
 	end = load_acquire(r->producer);
-	err = collect(r, s, at, end, &at);
+	err = collect(r, stacks, s, at, end, &at);
 	if (err)
 		return err;
 	sort(s);

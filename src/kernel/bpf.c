@@ -128,7 +128,7 @@ int kbpf_new(const struct kbpf_config *config, struct kbpf **ret, struct error *
 	if (!k)
 		return error_set(e, -ENOMEM, "no memory for probes");
 	k->config = *config;
-	k->maps = (struct bmaps){.rings = -1, .lost = -1, .limit = -1};
+	k->maps = (struct bmaps){.rings = -1, .lost = -1, .limit = -1, .stacks = config->stacks};
 	k->fork = k->end = k->fork_link = k->end_link = -1;
 	err = make_rings(k, e);
 	if (!err)
@@ -545,7 +545,7 @@ void kbpf_stop(struct kbpf *k)
 
 int kbpf_read(struct kbpf *k, uint32_t cpu, kbpf_record_fn *fn, void *arg)
 {
-	return bring_read(&k->rings[cpu], &k->sorted, fn, arg);
+	return bring_read(&k->rings[cpu], k->config.stacks, &k->sorted, fn, arg);
 }
 
 int kbpf_fd(const struct kbpf *k, uint32_t cpu)

@@ -11,8 +11,12 @@
  *
  *	u16	id, as kbpf_add() was told		u8	flags: 0
  *	u8	preemption count: 0			s32	thread
- *	u64	address (returns: function, then u64 return address; 0 where BPF does not tell)
+ *	u64	address (returns: function, then u64 return address; 0 where nobody can tell)
  *	...	the fields as tracefs lays them out; texts behind them, found by __data_loc
+ *
+ * Stacks are beside the record that they belong to (struct kbpf_record), taken in the same moment: the kernel's from
+ * the function that is traced (of a uprobe none: the kernel did nothing yet), the program's as far as frame pointers
+ * lead, 127 frames at most.
  *
  * Transport: one BPF ring buffer a CPU, mapped. The place of a record is taken before the clock is
  * read, so records that interrupt each other are published together, and sorting what a read finds
@@ -57,7 +61,11 @@ struct kbpf_config {
 	bool limited; /* to processes that kbpf_limit() names, and their children */
 	bool no_multi; /* uprobes one by one, as kernels before 6.6 have them */
 	bool no_types; /* tracepoints without their types, for tests */
+	unsigned stacks; /* KBPF_STACK_* */
 };
+#define KBPF_STACK_KERNEL 1u
+#define KBPF_STACK_USER 2u
+#define KBPF_FRAMES_MAX 127u
 
 /* Makes the rings. 0; -EPERM: not allowed; -EOPNOTSUPP: this kernel has no such BPF. */
 int kbpf_new(const struct kbpf_config *config, struct kbpf **ret, struct error *e);
@@ -77,10 +85,16 @@ void kbpf_remove(struct kbpf *k, uint16_t id); /* if there is such a one */
 void kbpf_limit(struct kbpf *k, pid_t pid);
 void kbpf_stop(struct kbpf *k);
 
+struct kbpf_stack {
+	const uint8_t *frames; /* u64s, the innermost first */
+	uint32_t n; /* 0: none was asked for, or there is none */
+};
 struct kbpf_record {
 	uint64_t t_ns; /* CLOCK_MONOTONIC */
 	const uint8_t *data;
 	uint32_t len;
+	uint32_t process; /* of the stacks */
+	struct kbpf_stack kernel, user;
 };
 /* Gives what the CPU's ring has, in the order of time, to fn, whose error ends it: what was not given is
  * lost. The number of records, or the error. */

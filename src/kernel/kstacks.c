@@ -35,8 +35,8 @@ struct kstacks {
 	struct mappings *m; /* borrowed */
 	uint32_t id; /* the kernel's */
 	uint32_t tgid_at, caller_at;
-	uint8_t **said; /* owned: of each CPU, owned bits of files that its stream names */
-	size_t *said_bytes, ncpus; /* owned */
+	uint8_t **said; /* owned: of each stream, owned bits of files that it names */
+	size_t *said_bytes, nstreams; /* owned */
 	struct buf record; /* owned: the one that is being made */
 };
 
@@ -50,12 +50,18 @@ static int add_format(struct kctf *k, const char *text, size_t len, const char *
 
 /* ---- which files a stream has named ---- */
 
-static int room_for(struct kstacks *s, uint32_t cpu, uint32_t file)
+/* A CPU may have two: of tracefs and of BPF. */
+static size_t number(const struct kctf_stream *to)
 {
-	size_t bytes = file / 8 + 1, n = cpu + 1u;
+	return 2 * (size_t)to->cpu + (to->instance != ctf_instance(0, 0, 0, to->cpu));
+}
+
+static int room_for(struct kstacks *s, size_t stream, uint32_t file)
+{
+	size_t bytes = file / 8 + 1, n = stream + 1u;
 	uint8_t *p;
 
-	if (n > s->ncpus) {
+	if (n > s->nstreams) {
 		uint8_t **said = realloc(s->said, n * sizeof(*said));
 		size_t *sizes;
 
@@ -66,20 +72,27 @@ static int room_for(struct kstacks *s, uint32_t cpu, uint32_t file)
 		if (!sizes)
 			return -ENOMEM;
 		s->said_bytes = sizes;
-		memset(s->said + s->ncpus, 0, (n - s->ncpus) * sizeof(*said));
-		memset(s->said_bytes + s->ncpus, 0, (n - s->ncpus) * sizeof(*sizes));
-		s->ncpus = n;
+		memset(s->said + s->nstreams, 0, (n - s->nstreams) * sizeof(*said));
+		memset(s->said_bytes + s->nstreams, 0, (n - s->nstreams) * sizeof(*sizes));
+		s->nstreams = n;
 	}
-	if (bytes <= s->said_bytes[cpu])
+	if (bytes <= s->said_bytes[stream])
 		return 0;
-	bytes = MAX(bytes, 2 * s->said_bytes[cpu]);
-	p = realloc(s->said[cpu], bytes);
+	bytes = MAX(bytes, 2 * s->said_bytes[stream]);
+	p = realloc(s->said[stream], bytes);
 	if (!p)
 		return -ENOMEM;
-	memset(p + s->said_bytes[cpu], 0, bytes - s->said_bytes[cpu]);
-	s->said[cpu] = p;
-	s->said_bytes[cpu] = bytes;
+	memset(p + s->said_bytes[stream], 0, bytes - s->said_bytes[stream]);
+	s->said[stream] = p;
+	s->said_bytes[stream] = bytes;
 	return 0;
+}
+
+void kstacks_begin(struct kstacks *s)
+{
+	for (size_t i = 0; s && i < s->nstreams; i++)
+		if (s->said_bytes[i])
+			memset(s->said[i], 0, s->said_bytes[i]);
 }
 
 static void add_word(struct buf *b, uint32_t v)
@@ -108,9 +121,9 @@ static int say_file(
 	struct buf *b = &s->record;
 	size_t len;
 
-	if (room_for(s, to->cpu, file) < 0)
+	if (room_for(s, number(to), file) < 0)
 		return -ENOMEM;
-	if (s->said[to->cpu][file / 8] & 1u << file % 8)
+	if (s->said[number(to)][file / 8] & 1u << file % 8)
 		return 0;
 	f = mappings_file(s->m, file);
 	len = MIN(strlen(f->path), (size_t)4095);
@@ -125,7 +138,7 @@ static int say_file(
 	buf_add(b, f->path, len);
 	buf_char(b, 0);
 	buf_add(b, f->build_id, f->build_id_len);
-	s->said[to->cpu][file / 8] |= (uint8_t)(1u << file % 8);
+	s->said[number(to)][file / 8] |= (uint8_t)(1u << file % 8);
 	return emit(s, to, ID_FILE, ev->ts);
 }
 
@@ -137,16 +150,16 @@ struct frames {
 	uint32_t file[FRAMES_MAX];
 };
 
-static void read_frames(
-	const struct kstacks *s, const struct kpage_event *ev, uint32_t pid, struct frames *ret)
+static void read_frames(const struct kstacks *s, uint64_t ts, uint32_t pid,
+	const uint8_t *addresses, size_t n, struct frames *ret)
 {
-	uint64_t t_ns = mappings_time(s->m, ev->ts), address;
+	uint64_t t_ns = mappings_time(s->m, ts), address;
 
 	ret->n = 0;
-	for (size_t at = s->caller_at; at + 8 <= ev->len && ret->n < FRAMES_MAX; at += 8) {
+	while (ret->n < MIN(n, (size_t)FRAMES_MAX)) {
 		size_t i = ret->n;
 
-		memcpy(&address, ev->data + at, sizeof(address));
+		memcpy(&address, addresses + 8 * i, sizeof(address));
 		if (!address || address == UINT64_MAX)
 			break;
 		ret->address[i] = address;
@@ -162,17 +175,15 @@ static void read_frames(
 	}
 }
 
-static int take_stack(void *arg, struct kctf_stream *to, const struct kpage_event *ev)
+int kstacks_put(struct kstacks *s, struct kctf_stream *to, const struct kpage_event *ev,
+	uint32_t pid, const uint8_t *addresses, size_t n)
 {
-	struct kstacks *s = arg;
 	struct buf *b = &s->record;
 	struct frames f;
 	size_t at = 24;
-	uint32_t pid;
 	int err = 0;
 
-	memcpy(&pid, ev->data + s->tgid_at, sizeof(pid)); /* kctf: it is as long as its fields */
-	read_frames(s, ev, pid, &f);
+	read_frames(s, ev->ts, pid, addresses, n, &f);
 	if (!f.n)
 		return 0; /* a thread of the kernel */
 	for (size_t i = 0; i < f.n && err == 0; i++)
@@ -190,6 +201,15 @@ static int take_stack(void *arg, struct kctf_stream *to, const struct kpage_even
 	buf_add(b, f.file, f.n * 4);
 	buf_add(b, f.offset, f.n * 8);
 	return emit(s, to, ID_STACK, ev->ts);
+}
+
+static int take_stack(void *arg, struct kctf_stream *to, const struct kpage_event *ev)
+{
+	struct kstacks *s = arg;
+	uint32_t pid;
+
+	memcpy(&pid, ev->data + s->tgid_at, sizeof(pid)); /* kctf: it is as long as its fields */
+	return kstacks_put(s, to, ev, pid, ev->data + s->caller_at, (ev->len - s->caller_at) / 8);
 }
 
 int kstacks_new(struct kctf *k, uint32_t user_stack, struct mappings *m, struct kstacks **ret)
@@ -227,7 +247,7 @@ void kstacks_free(struct kstacks *s)
 	if (!s)
 		return;
 	kctf_take(s->k, s->id, NULL, NULL);
-	for (size_t i = 0; i < s->ncpus; i++)
+	for (size_t i = 0; i < s->nstreams; i++)
 		free(s->said[i]);
 	free(s->said);
 	free(s->said_bytes);

@@ -4,6 +4,8 @@
  * Their time is CLOCK_MONOTONIC, which NTP bends; the trace's is the TSC. Before each read both clocks are
  * looked at, so every record lies between two looks, at most 100 ms apart, and gets the time of the
  * straight line between them. How far that is off: docs/decisions/041.
+ *
+ * A flight recorder's rings are read, too, as they cannot overwrite: what it keeps is in memory (kernel-keep.c).
  */
 #include "session/kernel-impl.h"
 #include <errno.h>
@@ -33,6 +35,8 @@ struct krec_bpf {
 	unsigned nlooks;
 	bool is_on;
 	uint64_t *lost_before; /* owned: of CPUs, in starts before this one */
+	struct krec_keep *kept; /* owned: of CPUs, of a flight recorder; NULL: it is none */
+	uint64_t *lost_kept; /* owned: of CPUs: losses that `kept` has, in this start */
 };
 
 /* ---- time ---- */
@@ -98,14 +102,22 @@ static int make(struct session *s, struct error *err)
 	b->lost_before = calloc(s->host->nrings, sizeof(*b->lost_before));
 	if (!b->cpus || !b->lost_before)
 		return error_set(err, -ENOMEM, "no memory for probes");
+	if (k->is_recorder) {
+		b->kept = calloc(s->host->nrings, sizeof(*b->kept));
+		b->lost_kept = calloc(s->host->nrings, sizeof(*b->lost_kept));
+		if (!b->kept || !b->lost_kept)
+			return error_set(err, -ENOMEM, "no memory for probes");
+	}
 	b->ncpus = s->host->nrings;
 	for (uint32_t i = 0; i < b->ncpus; i++) {
+		if (b->kept)
+			b->kept[i].size = k->buffer_bytes & ~UINT64_C(7);
 		b->cpus[i].fd = b->cpus[i].file.fd = -1;
 		b->cpus[i].is_bpf = true;
 		b->cpus[i].s.cpu = i;
 		b->cpus[i].s.instance = ctf_instance(INSTANCES, 0, 0, i);
 	}
-	return 0;
+	return krec_stacks_of_bpf(k, err);
 }
 
 static bool is_limited(const struct session *s)
@@ -172,15 +184,14 @@ int krec_bpf_add(struct session *s, struct dynevent_world *w, const struct dynev
 	uint16_t id;
 	int r = 0;
 
-	if (k->is_recorder)
-		return error_set(err, -EOPNOTSUPP,
-			"a flight recorder has no probes by BPF: its rings keep the oldest");
 	if (!k->bpf)
 		r = make(s, err);
 	b = k->bpf;
 	if (r == 0 && !b->k) {
-		struct kbpf_config c = {
-			.ncpus = b->ncpus, .ring_bytes = k->buffer_bytes, .limited = is_limited(s)};
+		struct kbpf_config c = {.ncpus = b->ncpus,
+			.ring_bytes = k->buffer_bytes,
+			.limited = is_limited(s),
+			.stacks = k->stacks};
 
 		r = kbpf_new(&c, &b->k, err);
 	}
@@ -226,21 +237,42 @@ void krec_bpf_off(struct session *s)
 struct reading {
 	struct session *s;
 	struct krec_cpu *c;
+	struct krec_keep *kept; /* of a flight recorder */
+	bool is_begun;
 };
 
-static int take_record(void *arg, const struct kbpf_record *r)
+static int put_record(
+	struct session *s, struct krec_cpu *c, uint64_t ts, const struct kbpf_record *r)
 {
-	struct reading *x = arg;
-	struct kpage_event ev = {.ts = trace_time(x->s, r->t_ns), .data = r->data, .len = r->len};
+	struct krec *k = s->kernel;
+	struct kpage_event ev = {.ts = ts, .data = r->data, .len = r->len};
 	uint16_t id;
 	int err;
 
 	memcpy(&id, r->data, sizeof(id)); /* a record has its head, whatever else */
-	err = kctf_emit(x->s->kernel->ctf, &x->c->s, id, &ev);
-	krec_take_symbols(x->s->kernel, r->data, r->len, 1);
-	if (err == 0 && x->c->s.len >= PACKET_BYTES)
-		krec_flush(x->s, x->c, false);
+	err = kctf_emit(k->ctf, &c->s, id, &ev);
+	krec_take_symbols(k, r->data, r->len, 1);
+	krec_take_symbols(k, r->kernel.frames, (size_t)r->kernel.n * 8, 8);
+	if (err == 0 && k->stacks)
+		err = krec_stacks_put(k, &c->s, ts, r);
+	if (err == 0 && c->s.len >= PACKET_BYTES)
+		krec_flush(s, c, false);
 	return err;
+}
+
+static int take_record(void *arg, const struct kbpf_record *r)
+{
+	struct reading *x = arg;
+	struct mappings *m = x->s->kernel->mappings;
+
+	if (x->kept) {
+		(void)krec_keep_add(x->kept, trace_time(x->s, r->t_ns), r); /* else it keeps less */
+		return 0;
+	}
+	if (m && !x->is_begun && mappings_update(m) < 0) /* as of all that is read now */
+		return -ENOMEM;
+	x->is_begun = true;
+	return put_record(x->s, x->c, trace_time(x->s, r->t_ns), r);
 }
 
 bool krec_bpf_is_full(const struct session *s)
@@ -259,12 +291,73 @@ void krec_bpf_read(struct session *s)
 	take_look(s);
 	for (uint32_t i = 0; i < b->ncpus; i++) {
 		struct krec_cpu *c = &b->cpus[i];
-		struct reading x = {s, c};
+		struct reading x = {s, c, b->kept ? &b->kept[i] : NULL, false};
+		uint64_t lost;
 
 		if (kbpf_read(b->k, i, take_record, &x) < 0)
 			c->s.lost[CAIRN_LOST_CORRUPT]++;
-		c->s.lost[CAIRN_LOST_FULL] = b->lost_before[i] + kbpf_lost(b->k, i);
+		lost = kbpf_lost(b->k, i);
+		if (!b->kept) {
+			c->s.lost[CAIRN_LOST_FULL] = b->lost_before[i] + lost;
+		} else if (krec_keep_lost(&b->kept[i], lost - b->lost_kept[i]) == 0) {
+			b->lost_kept[i] = lost;
+		}
 	}
+}
+
+/* ---- a flight recorder ---- */
+
+uint64_t krec_bpf_keep(struct session *s, uint64_t limit)
+{
+	struct krec_bpf *b = s->kernel->bpf;
+	uint64_t first = UINT64_MAX;
+	struct krec_kept r;
+
+	if (!b || !b->kept)
+		return first;
+	if (b->k && b->nlooks)
+		krec_bpf_read(s);
+	for (uint32_t i = 0; i < b->ncpus; i++) {
+		uint64_t at = krec_keep_begin(&b->kept[i], limit);
+
+		if (krec_keep_next(&b->kept[i], &at, &r) && !r.lost)
+			first = MIN(first, r.ts);
+	}
+	return first;
+}
+
+/* Losses are between the records that were kept; those before the first are what a flight recorder is for. */
+int krec_bpf_write_kept(struct session *s, uint64_t limit)
+{
+	struct krec_bpf *b = s->kernel->bpf;
+	struct krec_kept r;
+	int err = 0;
+
+	for (uint32_t i = 0; b && b->kept && i < b->ncpus; i++) {
+		struct krec_cpu *c = &b->cpus[i];
+		uint64_t at = krec_keep_begin(&b->kept[i], limit);
+		bool is_first = true;
+
+		while (err == 0 && krec_keep_next(&b->kept[i], &at, &r)) {
+			if (!r.lost) {
+				err = put_record(s, c, r.ts, &r.r);
+				is_first = false;
+			} else if (!is_first) {
+				krec_flush(s, c, false);
+				c->s.lost[CAIRN_LOST_FULL] += r.lost;
+			}
+		}
+		krec_flush(s, c, true);
+	}
+	return err;
+}
+
+void krec_bpf_forget(struct krec *k)
+{
+	struct krec_bpf *b = k->bpf;
+
+	for (uint32_t i = 0; b && b->kept && i < b->ncpus; i++)
+		krec_keep_clear(&b->kept[i]);
 }
 
 void krec_bpf_flush(struct session *s)
@@ -282,12 +375,15 @@ void krec_bpf_end(struct session *s)
 	if (!b || !b->k)
 		return;
 	kbpf_stop(b->k);
-	if (b->nlooks)
+	if (b->nlooks && !b->kept)
 		krec_bpf_read(s);
 	b->cpus[0].s.lost[CAIRN_LOST_NESTED] += kbpf_missed(b->k);
 	for (uint32_t i = 0; i < b->ncpus; i++) {
 		b->lost_before[i] = b->cpus[i].s.lost[CAIRN_LOST_FULL];
-		krec_flush(s, &b->cpus[i], true);
+		if (b->kept)
+			b->lost_kept[i] = 0;
+		if (!b->kept || krec_has_place(s->kernel))
+			krec_flush(s, &b->cpus[i], true);
 	}
 	kbpf_free(b->k);
 	b->k = NULL;
@@ -316,7 +412,11 @@ void krec_bpf_free(struct krec *k)
 	for (uint32_t i = 0; i < b->ncpus; i++) {
 		kctf_stream_done(&b->cpus[i].s);
 		auto_fd(&b->cpus[i].file.fd);
+		if (b->kept)
+			free(b->kept[i].bytes);
 	}
+	free(b->kept);
+	free(b->lost_kept);
 	free(b->cpus);
 	free(b->lost_before);
 	free(b);

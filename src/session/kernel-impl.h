@@ -45,6 +45,18 @@ struct krec_cpu {
 	size_t nkept, kept_cap;
 };
 
+/* What a flight recorder keeps of a CPU's records by BPF (kernel-keep.c); all zero but size: nothing. */
+struct krec_keep {
+	uint8_t *bytes; /* owned; made with the first */
+	size_t size; /* a multiple of 8 */
+	uint64_t head, tail; /* positions: of the oldest, behind the newest */
+};
+
+struct krec_kept {
+	uint64_t ts, lost; /* lost: so many records, and nothing else */
+	struct kbpf_record r; /* without its own time; in the room until something is added */
+};
+
 struct krec {
 	struct krec_rule *rules; /* owned vector */
 	size_t nrules, crules;
@@ -67,6 +79,8 @@ struct krec {
 	uint32_t ncpus;
 	struct kctf *ctf; /* owned; made at the first start */
 	unsigned stacks; /* CAIRN_STACK_* */
+	uint32_t
+		kernel_stack; /* id of the event that kernel stacks are, if probes by BPF need it */
 	struct mappings *mappings; /* owned; NULL: no user stacks */
 	struct kstacks *kstacks; /* owned; likewise */
 	struct knames *names; /* owned; NULL: not started yet */
@@ -149,10 +163,27 @@ bool krec_bpf_is_full(const struct session *s); /* a quarter of a ring: to be re
 void krec_bpf_read(struct session *s);
 void krec_bpf_flush(struct session *s);
 void krec_bpf_end(struct session *s);
+/* Of a flight recorder: what it keeps is brought up to date, and the time of the oldest is told (UINT64_MAX:
+ * there is none); all of it into the streams, but for what the limit of a snapshot leaves out (bytes of each
+ * CPU; 0: none); forgotten. */
+uint64_t krec_bpf_keep(struct session *s, uint64_t limit);
+int krec_bpf_write_kept(struct session *s, uint64_t limit);
+void krec_bpf_forget(struct krec *k);
+/* kernel-keep.c. 0, -ENOMEM, -ENOSPC: greater than the room. */
+int krec_keep_add(struct krec_keep *k, uint64_t ts, const struct kbpf_record *r);
+int krec_keep_lost(
+	struct krec_keep *k, uint64_t n); /* so many between what was added and what will be */
+uint64_t krec_keep_begin(const struct krec_keep *k, uint64_t limit); /* for the first _next() */
+bool krec_keep_next(const struct krec_keep *k, uint64_t *at, struct krec_kept *ret);
+void krec_keep_clear(struct krec_keep *k);
 void krec_bpf_stats(const struct krec *k, struct cairn_stats *ret);
 void krec_bpf_free(struct krec *k);
 /* Stacks with events (kernel-stacks.c): when the instance is set up, when it goes. */
 int krec_stacks_start(struct session *s, struct error *err);
+/* Of events by BPF, which bring their stacks: what is needed for them; as events behind the one that has them. */
+int krec_stacks_of_bpf(struct krec *k, struct error *err);
+int krec_stacks_put(
+	struct krec *k, struct kctf_stream *to, uint64_t ts, const struct kbpf_record *r);
 void krec_stacks_stop(struct krec *k);
 void krec_stacks_free(struct krec *k);
 /* Names of tasks (kernel-names.c): when events are on; now and then; at the end. */

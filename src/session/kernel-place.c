@@ -2,7 +2,8 @@
  * pieces of it one after the other (rotation), snapshots of a flight recorder; or the session's stream.
  *
  * A flight recorder's pages stay in the kernel. A snapshot reads them, which takes them away there; so
- * they are kept here, as many as the kernel would have kept, and the next snapshot has them, too.
+ * they are kept here, as many as the kernel would have kept, and the next snapshot has them, too. Records by BPF are
+ * kept as they come (kernel-bpf.c).
  */
 #include "kernel/enums.h"
 #include "session/kernel-impl.h"
@@ -209,6 +210,7 @@ void krec_set_clock(struct session *s, const struct ctf_clock *clock)
 void krec_begin(struct session *s)
 {
 	krec_names_again(s->kernel);
+	kstacks_begin(s->kernel->kstacks);
 	krec_dump(s);
 	krec_write_texts(s);
 	krec_stream_texts(s, true);
@@ -329,11 +331,21 @@ static int keep(struct krec *k, struct krec_cpu *c)
 	return 0;
 }
 
-/* How many of the oldest pages the limit of a snapshot leaves out. */
+/* What the limit of a snapshot leaves to each buffer; 0: no limit. */
+static uint64_t limit_of_each(const struct session *s)
+{
+	const struct krec *k = s->kernel;
+	uint32_t n;
+
+	(void)krec_bpf_cpus(k, &n);
+	return s->snapshot_bytes ? MAX(s->snapshot_bytes / (k->ncpus + n), 1u) : 0;
+}
+
+/* How many of the oldest pages that leaves out. */
 static size_t pages_to_skip(const struct session *s, const struct krec_cpu *c)
 {
 	const struct krec *k = s->kernel;
-	size_t pages = s->snapshot_bytes / k->ncpus / k->layout.size;
+	size_t pages = limit_of_each(s) / k->layout.size;
 
 	pages = MAX(pages, 1u);
 	return s->snapshot_bytes && c->nkept > pages ? c->nkept - pages : 0;
@@ -368,8 +380,6 @@ int krec_write_kept(struct session *s)
 	struct kpage page;
 	int r = 0;
 
-	if (k->mappings)
-		(void)mappings_update(k->mappings);
 	for (uint32_t i = 0; i < k->ncpus && r == 0; i++) {
 		struct krec_cpu *c = &k->cpus[i];
 		size_t skip;
@@ -381,12 +391,15 @@ int krec_write_kept(struct session *s)
 				k->layout.size) == 0)
 			first = MIN(first, page.begin_ts);
 	}
+	first = MIN(first, krec_bpf_keep(s, limit_of_each(s)));
+	if (k->mappings)
+		(void)mappings_update(k->mappings); /* as of all that was read */
 	if (first != UINT64_MAX)
 		k->start_ts = first - 1000; /* names come before it, also in whole ns */
 	krec_begin(s);
 	for (uint32_t i = 0; i < k->ncpus && r == 0; i++)
 		r = write_pages(s, &k->cpus[i]);
-	return r;
+	return r == 0 ? krec_bpf_write_kept(s, limit_of_each(s)) : r;
 }
 
 /* What a place has of its own, while another one is written. */
@@ -394,32 +407,53 @@ struct krec_saved {
 	struct place place;
 	int texts_fd;
 	size_t texts_written;
+	uint32_t nbpf;
 	struct krec_saved_cpu {
 		struct kctf_stream s;
 		struct stream file;
-	} cpus[];
+	} cpus[]; /* tracefs's, then nbpf of BPF's */
 };
+
+static void save(struct krec_saved_cpu *to, struct krec_cpu *cpus, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		struct krec_cpu *c = &cpus[i];
+
+		to[i] = (struct krec_saved_cpu){c->s, c->file};
+		c->s = (struct kctf_stream){.cpu = i, .instance = c->s.instance};
+		c->file = (struct stream){.fd = -1};
+	}
+}
+
+static void give_back(const struct krec_saved_cpu *from, struct krec_cpu *cpus, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		kctf_stream_done(&cpus[i].s);
+		auto_fd(&cpus[i].file.fd);
+		cpus[i].s = from[i].s;
+		cpus[i].file = from[i].file;
+	}
+}
 
 int krec_snapshot_begin(struct session *s, const char *dir, struct error *err)
 {
 	struct krec *k = s->kernel;
 	struct krec_saved *sv;
+	struct krec_cpu *bpf;
+	uint32_t n;
 
 	if (!k || !k->is_recorder || !k->is_on)
 		return 0;
-	sv = calloc(1, sizeof(*sv) + k->ncpus * sizeof(sv->cpus[0]));
+	bpf = krec_bpf_cpus(k, &n);
+	sv = calloc(1, sizeof(*sv) + ((size_t)k->ncpus + n) * sizeof(sv->cpus[0]));
 	if (!sv)
 		return error_set(err, -ENOMEM, "no memory for a snapshot");
 	sv->place = k->place;
 	sv->texts_fd = k->texts_fd;
 	sv->texts_written = k->texts_written;
-	for (uint32_t i = 0; i < k->ncpus; i++) {
-		struct krec_cpu *c = &k->cpus[i];
-
-		sv->cpus[i] = (struct krec_saved_cpu){c->s, c->file};
-		c->s = (struct kctf_stream){.cpu = i, .instance = c->s.instance};
-		c->file = (struct stream){.fd = -1};
-	}
+	sv->nbpf = n;
+	save(sv->cpus, k->cpus, k->ncpus);
+	save(sv->cpus + k->ncpus, bpf, n);
 	k->saved = sv;
 	k->texts_fd = -1;
 	k->texts_written = 0;
@@ -447,15 +481,14 @@ void krec_snapshot_end(struct session *s)
 {
 	struct krec *k = s->kernel;
 	struct krec_saved *sv = k ? k->saved : NULL;
+	struct krec_cpu *bpf;
+	uint32_t n;
 
 	if (!sv)
 		return;
-	for (uint32_t i = 0; i < k->ncpus; i++) {
-		kctf_stream_done(&k->cpus[i].s);
-		auto_fd(&k->cpus[i].file.fd);
-		k->cpus[i].s = sv->cpus[i].s;
-		k->cpus[i].file = sv->cpus[i].file;
-	}
+	bpf = krec_bpf_cpus(k, &n);
+	give_back(sv->cpus, k->cpus, k->ncpus);
+	give_back(sv->cpus + k->ncpus, bpf, MIN(n, sv->nbpf));
 	krec_names_fresh(k);
 	auto_fd(&k->texts_fd);
 	place_done(&k->place);

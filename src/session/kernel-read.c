@@ -217,13 +217,19 @@ static void adapt(struct session *s)
 		s->name, (unsigned long long)k->buffer_bytes >> 10, (double)gap / 1e6);
 }
 
-/* A flight recorder is not read; but what is mapped where must be learnt in time. */
-static uint64_t step_recorder(struct krec *k, uint64_t now)
+/* A flight recorder is not read, but for BPF's rings, which cannot overwrite; and what is mapped where must be
+ * learnt in time. */
+static uint64_t step_recorder(struct session *s, uint64_t now)
 {
-	if (!k->mappings)
+	struct krec *k = s->kernel;
+
+	if (!k->mappings && !k->bpf)
 		return UINT64_MAX;
+	if (now >= k->next_ns || krec_bpf_is_full(s))
+		krec_bpf_read(s);
 	if (now >= k->next_ns) {
-		(void)mappings_update(k->mappings); /* next time, else */
+		if (k->mappings)
+			(void)mappings_update(k->mappings); /* next time, else */
 		k->next_ns = now + AGE_NS;
 	}
 	return k->next_ns - now;
@@ -237,7 +243,7 @@ uint64_t krec_step(struct session *s, uint64_t now)
 	if (!k || !k->instance || !k->is_on)
 		return UINT64_MAX;
 	if (k->is_recorder)
-		return step_recorder(k, now);
+		return step_recorder(s, now);
 	old = now >= k->next_ns;
 	more = old ? read_all(s) : read_full(s);
 	if (old || krec_bpf_is_full(s))

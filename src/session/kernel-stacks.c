@@ -1,4 +1,5 @@
-/* Stacks with the kernel's events: options of our instance; user stacks by file and offset.
+/* Stacks with the kernel's events: options of our instance, or what BPF's records bring; user stacks by file and
+ * offset.
  *
  * What is mapped where is learnt from the kernel as it happens, and read from /proc for the programs
  * that are there at the start. Without the first (perf refused), programs that start later have bare
@@ -6,6 +7,7 @@
  */
 #include "session/kernel-impl.h"
 #include <errno.h>
+#include <string.h>
 
 static int read_what_is_there(struct session *s)
 {
@@ -21,14 +23,11 @@ static int read_what_is_there(struct session *s)
 	return r;
 }
 
-static int user_stacks(struct session *s, struct error *err)
+/* An event of ftrace's own becomes known. */
+static int learn(struct krec *k, const char *event, uint32_t *ret_id, struct error *err)
 {
-	static const char event[] = "user_stack";
-	struct krec *k = s->kernel;
 	AUTO(buf) struct buf text = {0};
 	struct kformat *f;
-	struct error e = {0};
-	uint32_t id;
 	int r = tracefs_format(k->instance, "ftrace", event, &text, err);
 
 	if (r == 0)
@@ -36,8 +35,18 @@ static int user_stacks(struct session *s, struct error *err)
 			text.data ? text.data : "", text.len, "ftrace", sizeof(long), &f, err);
 	if (r < 0)
 		return r;
-	id = f->id;
-	r = kctf_add(k->ctf, f, err);
+	*ret_id = f->id;
+	kformat_free(f);
+	return krec_learn_text(k, event, "ftrace", &text, err);
+}
+
+static int user_stacks(struct session *s, struct error *err)
+{
+	struct krec *k = s->kernel;
+	struct error e = {0};
+	uint32_t id;
+	int r = learn(k, "user_stack", &id, err);
+
 	if (r < 0)
 		return r;
 	if (!k->mappings)
@@ -68,6 +77,40 @@ int krec_stacks_start(struct session *s, struct error *err)
 	if (r == 0 && k->stacks & CAIRN_STACK_USER)
 		r = user_stacks(s, err);
 	return r;
+}
+
+/* ---- with records by BPF ---- */
+
+int krec_stacks_of_bpf(struct krec *k, struct error *err)
+{
+	return k->stacks & CAIRN_STACK_KERNEL ? learn(k, "kernel_stack", &k->kernel_stack, err) : 0;
+}
+
+/* The kernel's event: common fields, s32 frames, padding, u64 for each. */
+static int put_kernel_stack(
+	struct krec *k, struct kctf_stream *to, uint64_t ts, const struct kbpf_record *r)
+{
+	uint64_t record[2 + KBPF_FRAMES_MAX];
+	struct kpage_event ev = {
+		.ts = ts, .data = (const uint8_t *)record, .len = 16 + r->kernel.n * 8};
+
+	memcpy(record, r->data, 8);
+	record[1] = r->kernel.n;
+	memcpy(record + 2, r->kernel.frames, (size_t)r->kernel.n * 8);
+	return kctf_emit(k->ctf, to, k->kernel_stack, &ev);
+}
+
+int krec_stacks_put(
+	struct krec *k, struct kctf_stream *to, uint64_t ts, const struct kbpf_record *r)
+{
+	struct kpage_event ev = {.ts = ts, .data = r->data, .len = r->len};
+	int err = 0;
+
+	if (r->kernel.n)
+		err = put_kernel_stack(k, to, ts, r);
+	if (err == 0 && r->user.n && k->kstacks)
+		err = kstacks_put(k->kstacks, to, &ev, r->process, r->user.frames, r->user.n);
+	return err;
 }
 
 void krec_stacks_stop(struct krec *k)

@@ -407,6 +407,7 @@ void krec_end(struct session *s)
 		(void)krec_write_kept(s); /* without memory it is less */
 	for (uint32_t i = 0; i < k->ncpus; i++)
 		k->cpus[i].nkept = 0;
+	krec_bpf_forget(k);
 	for (uint32_t i = 0; i < k->ncpus && !k->is_recorder; i++) {
 		krec_read_to_the_end(s, &k->cpus[i]);
 		krec_flush(s, &k->cpus[i], false);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Probes by BPF: the same texts, events and values as by tracefs, and nothing left behind."""
 import ctypes
+import json
 import os
 import platform
 import signal
@@ -122,12 +123,13 @@ def a_switch_is_what_tracefs_says(t):
     theirs = [e for e in got if e["event"] == "sched_switch"]
     ours = [e for e in got if e["event"] == "seen"]
     names = ("prev_comm", "prev_pid", "prev_prio", "next_comm", "next_pid", "next_prio")
+    gaps = 0
     for cpu in {e["cpu"] for e in ours}:
         a, b = [[tuple(e["fields"][n] for n in names) for e in some if e["cpu"] == cpu]
                 for some in (theirs, ours)]
-        # who was switched to is who is switched from next: nothing is missing
-        for x, y in zip(b, b[1:]):
-            assert x[4] == y[1], (x, y)
+        # who was switched to is who is switched from next, but where the kernel called no tracer for a switch, as
+        # others came to or left the tracepoint (decision 041)
+        gaps += sum(x[4] != y[1] for x, y in zip(b, b[1:]))
         # tracefs has the same ones in the same order, to the time when ours are off. 6.18 loses some that
         # the idle task does (without Cairn, too)
         left = iter(b)
@@ -137,7 +139,7 @@ def a_switch_is_what_tracefs_says(t):
         assert all(e["time_ns"] > ours[-1]["time_ns"] - 100000 for e in late), difference(a, b)
         matched = len(found)
         assert matched >= sum(x[1] != 0 for x in b) * 9 // 10 - 20, difference(a, b)
-    assert len(ours) >= 10, len(ours)
+    assert len(ours) >= 10 and gaps <= len(ours) // 20 + 5, (len(ours), gaps)
     t.check_babeltrace()
 
 
@@ -322,6 +324,153 @@ int main(void)
     for chunk in (1, 2, 3):
         t.check_babeltrace(t.trace + "/chunk-%d" % chunk)
         assert not t.lost(t.trace + "/chunk-%d" % chunk)
+    assert daemon.poll() is None
+
+
+FRAMES = ["-g", "-O1", "-fno-omit-frame-pointer", "-mno-omit-leaf-frame-pointer", "-fno-optimize-sibling-calls"]
+DEEP = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+__attribute__((noinline)) void target(long n) { volatile long frame = n; __asm__ volatile("" :: "r"(n) : "memory"); (void)frame; }
+__attribute__((noinline)) void asks(long n)
+{
+	volatile long r;
+	long nr = SYS_getppid;
+	target(n);
+	__asm__ volatile("syscall\n\tmov %%rax, %0" : "=m"(r), "+a"(nr) : : "rcx", "r11", "memory");
+}
+__attribute__((noinline)) void deep(int depth, long n)
+{
+	if (depth) deep(depth - 1, n); else asks(n);
+	__asm__ volatile("" ::: "memory");
+}
+int main(int argc, char **argv)
+{
+	char line[100];
+	if (argc > 1) { for (int i = 0; i < atoi(argv[1]); i++) deep(argc > 2 ? atoi(argv[2]) : 2, i); return 0; }
+	for (long n = 0, end; fgets(line, sizeof(line), stdin); puts(""), fflush(stdout))
+		for (end = n + atol(line); n < end; n++) deep(2, n);
+}
+"""
+
+
+def with_stacks(t, trace=None):
+    """Each event with the stacks that follow it: (event, kernel's, user's), as lists of frames."""
+    found, last = [], {}
+    for e in t.events(trace, "--stacks"):
+        if e["event"] in ("kernel_stack", "user_stack"):
+            if e["tid"] in last:  # else its event was overwritten
+                last[e["tid"]][1 + (e["event"] == "user_stack")] = e["frames"]
+        elif e["provider"] != "cairn_state":
+            last[e["tid"]] = [e, [], []]
+            found.append(last[e["tid"]])
+    return found
+
+
+def names(frames):
+    return [f.get("function") for f in frames]
+
+
+def callers(frames):
+    """Of a stack at the entry of target(): kernels before 6.11 leave out who called it."""
+    found = names(frames)
+    assert found[0] == "target", found
+    return found[2:] if found[1] == "asks" else found[1:]
+
+
+@test
+def stacks_are_those_of_tracefs(t):
+    need_bpf()
+    if platform.machine() != "x86_64":
+        raise Skip("the program is of x86-64")
+    prog = t.compile("p", DEEP, FRAMES)
+    got = {}
+    for how, options in (("tracefs", ["-k", "syscalls:sys_enter_getppid"]),
+                         ("bpf", ["--probe-with", "bpf", "--tprobe", "sys_enter_getppid=sys_enter id",
+                                  "--uprobe", "target=%s:target $arg1" % prog])):
+        t.record(["setarch", "-R", prog, "40", "3"], "--stack", "both", *options, trace=t.path(how))
+        got[how] = with_stacks(t, t.path(how))
+        t.check_babeltrace(t.path(how))
+    theirs = got["tracefs"]
+    ours = [x for x in got["bpf"] if x[0]["event"] == "sys_enter_getppid" and x[0]["fields"]["id"] == 110]
+    assert len(theirs) == len(ours) == 40, (len(theirs), len(ours))
+    for a, b in zip(theirs, ours):
+        # below the function that has the tracepoint all is the same
+        x, y = [[f["address"] for f in s[1]] for s in (a, b)]
+        assert len(y) >= 4 and x[-3:] == y[-3:], (names(a[1]), names(b[1]))
+        # the kernel has 8 frames
+        keys = ("function", "path", "file", "line", "offset")
+        x, y = [[[f.get(k) for k in keys] for f in s[2]] for s in (a, b)]
+        assert len(y) >= len(x) > 4 and x == y[:len(x)], (x, y)
+        assert names(b[2])[:6] == ["asks"] + ["deep"] * 4 + ["main"], names(b[2])
+    hits = [x for x in got["bpf"] if x[0]["event"] == "target"]
+    assert [x[0]["fields"]["arg1"] for x in hits] == list(range(40)), hits[:3]
+    for _, kernel, user in hits:
+        assert kernel == [] and callers(user)[:5] == ["deep"] * 4 + ["main"], names(user)
+
+
+@test
+def stacks_of_all_depths(t):
+    need_bpf()
+    prog = t.compile("p", DEEP, FRAMES)
+    for depth in (0, 10, 18, 19, 20, 21, 22, 60, 110, 300):
+        t.record([prog, "2", str(depth)], "--stack", "user", "--probe-with", "bpf",
+                 "--uprobe", "target=%s:target $arg1" % prog, trace=t.path(str(depth)))
+        for _, kernel, user in with_stacks(t, t.path(str(depth))):
+            found = callers(user)
+            assert kernel == [] and len(user) <= 127, found
+            if depth < 115:
+                assert found[:depth + 2] == ["deep"] * (depth + 1) + ["main"], found
+            elif depth == 300:
+                assert len(user) == 127 and set(found) == {"deep"}, found
+
+
+@test
+def a_flight_recorder_keeps_the_newest(t):
+    need_bpf()
+    prog = t.compile("p", DEEP, FRAMES)
+    daemon = t.daemon("--output-root", t.path("out"))
+    doer = t.start([prog], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def do(n):
+        doer.stdin.write(b"%d\n" % n)
+        doer.stdin.flush()
+        assert doer.stdout.readline() == b"\n"
+
+    def snapshot(name, *options):
+        t.cairn("session", "snapshot", "box", "-o", t.path(name), *options)
+        t.check_babeltrace(t.path(name))
+        found = with_stacks(t, t.path(name))
+        for e, kernel, user in found:  # files are named in each
+            if e["event"] == "target":
+                assert callers(user)[:4] == ["deep"] * 3 + ["main"], (name, user)
+        assert not t.lost(t.path(name))
+        return [e["fields"]["arg1"] for e, _, _ in found if e["event"] == "target"]
+
+    t.cairn("session", "create", "box", "-p", doer.pid, "--mode", "overwrite", "--kernel-buffer", "64K",
+            "--stack", "user", "--probe-with", "bpf", "--uprobe", prog + ":target $arg1",
+            "-k", "syscalls:sys_enter_getppid", "--start")
+    do(40)
+    assert snapshot("first") == list(range(40))
+    do(2)
+    assert snapshot("second") == list(range(42))  # what a snapshot has shown is in the next one, too
+    for i in range(10):  # each is read by a snapshot, so that nothing depends on how soon the host looks
+        do(150)
+        third = snapshot("third-%d" % i)
+    assert 200 < len(third) < 1200, len(third)
+    late = [n for n in third if n >= 42]  # another CPU may have earlier ones still
+    assert late == list(range(late[0], 1542)), (late[:2], late[-2:])
+    last = json.loads(t.cairn("session", "list", "--json").out)[0]["output"]
+    do(1)
+    t.cairn("session", "stop", "box")
+    found = [e["fields"]["arg1"] for e in t.events(last) if e["event"] == "target"]
+    assert found[-1] == 1542 and 200 < len(found) < 1200, found[-2:]
+    # it goes on with nothing of before
+    t.cairn("session", "start", "box")
+    do(3)
+    t.cairn("session", "destroy", "box")
+    assert [e["fields"]["arg1"] for e in t.events(last) if e["event"] == "target"] == found + [1543, 1544, 1545]
     assert daemon.poll() is None
 
 

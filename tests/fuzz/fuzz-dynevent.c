@@ -48,12 +48,15 @@ static void check_taken(const struct dynevent *d)
 
 static void check_programs(const struct bprobe *p)
 {
-	static const struct bmaps maps = {
+	struct bmaps maps = {
 		.rings = 3, .lost = 4, .limit = 5, .task_tgid = 1200, .wake_bytes = 4096};
 
 	for (int how = BHOW_PLAIN; how <= BHOW_TYPED; how++) {
 		struct bcode c = {0};
-		int err = bprogram_probe(&c, p, &maps, (enum bhow)how);
+		int err;
+
+		maps.stacks = (unsigned)how;
+		err = bprogram_probe(&c, p, &maps, (enum bhow)how);
 
 		if ((err && err != -E2BIG) || (!err && c.len < 10))
 			abort();

@@ -27,6 +27,8 @@ struct ran { /* one probe, made and to be run */
 	struct bprobe p; /* where its fields are */
 	unsigned given;
 	struct buf record; /* the last one */
+	struct buf kernel, user; /* its stacks */
+	uint32_t process;
 	uint64_t last_ns;
 };
 
@@ -50,12 +52,13 @@ static void stay_on_one_cpu(void)
 }
 
 /* A tracepoint's program takes its arguments from whoever runs it. */
-static bool make(struct ran *r, const char *text, bool limited)
+static bool make_with(struct ran *r, const char *text, bool limited, unsigned stacks)
 {
 	struct kbpf_config c = {.ncpus = (uint32_t)sysconf(_SC_NPROCESSORS_CONF),
 		.ring_bytes = 65536,
 		.no_types = true, /* those would take true arguments only */
-		.limited = limited};
+		.limited = limited,
+		.stacks = stacks};
 	AUTO(dynevent) struct dynevent d = {0};
 	AUTO(buf) struct buf format = {0};
 	struct dynevent_fault fault = {0};
@@ -78,12 +81,19 @@ static bool make(struct ran *r, const char *text, bool limited)
 	return well;
 }
 
+static bool make(struct ran *r, const char *text, bool limited)
+{
+	return make_with(r, text, limited, 0);
+}
+
 static void unmake(struct ran *r)
 {
 	kbpf_free(r->k);
 	bprobe_done(&r->p);
 	dynevent_world_free(r->w);
 	buf_done(&r->record);
+	buf_done(&r->kernel);
+	buf_done(&r->user);
 }
 
 static int take(void *arg, const struct kbpf_record *rec)
@@ -92,6 +102,11 @@ static int take(void *arg, const struct kbpf_record *rec)
 
 	buf_clear(&r->record);
 	buf_add(&r->record, rec->data, rec->len);
+	buf_clear(&r->kernel);
+	buf_add(&r->kernel, rec->kernel.frames, (size_t)rec->kernel.n * 8);
+	buf_clear(&r->user);
+	buf_add(&r->user, rec->user.frames, (size_t)rec->user.n * 8);
+	r->process = rec->process;
 	r->given++;
 	CHECK(rec->t_ns >= r->last_ns);
 	r->last_ns = rec->t_ns;
@@ -264,6 +279,88 @@ TEST(losses_are_exact)
 		CHECK_INT(r.given + lost, 15000);
 	}
 	unmake(&r);
+}
+
+static uint64_t frame(const struct buf *stack, size_t i)
+{
+	uint64_t v = 0;
+
+	if (stack->data && 8 * (i + 1) <= stack->len)
+		memcpy(&v, stack->data + 8 * i, sizeof(v));
+	return v;
+}
+
+static bool in_kernel(uint64_t address)
+{
+	return (int64_t)address < 0;
+}
+
+TEST(stacks_beside_records)
+{
+	static char text[1000];
+	struct thing a = {.text = text};
+	struct ran r;
+
+	if (geteuid() != 0 || !have_bpf())
+		SKIP("needs root, BPF and BTF");
+	for (unsigned which = 0; which < 8; which++) {
+		const char *what = which < 4 ? "t:x sched_switch n=+0($arg1):u64"
+					     : "t:x sched_switch text=+0(+8($arg1)):string";
+
+		if (make_with(&r, what, false, which % 4)) {
+			for (unsigned i = 0; i < 6; i++) {
+				memset(text, 'a', 70 * i);
+				a.number = i;
+				run(&r, &a, NULL);
+				collect(&r);
+				CHECK_INT(r.given, i + 1);
+				if (which < 4)
+					CHECK_INT(number(&r, 0), i);
+				else
+					CHECK_STR(string(&r, 0, 0), text);
+				CHECK_INT(r.process, which % 4 ? getpid() : 0);
+				CHECK_INT(r.kernel.len != 0, which % 4 & 1);
+				CHECK_INT(r.user.len != 0, which % 4 >> 1);
+				CHECK(!r.kernel.len || in_kernel(frame(&r.kernel, 0)));
+				CHECK(!in_kernel(frame(&r.user, 0)));
+			}
+		}
+		unmake(&r);
+		memset(text, 0, sizeof(text));
+	}
+}
+
+TEST(stacks_that_cannot_be)
+{
+	uint8_t bytes[16 + 8 * 8 + 16] = {0};
+	uint32_t head[4] = {77, 4, 3 * 8, 2 * 8};
+	struct kbpf_record r = {.data = bytes, .len = sizeof(bytes)};
+
+	memcpy(bytes, head, sizeof(head));
+	CHECK_INT(bstack_split(3, &r), 0);
+	CHECK_INT(r.len, 16);
+	CHECK_INT(r.process, 77);
+	CHECK(r.data == bytes + 80 && r.kernel.frames == bytes + 16 && r.user.frames == bytes + 48);
+	CHECK_INT(r.kernel.n, 3);
+	CHECK_INT(r.user.n, 2);
+	r = (struct kbpf_record){.data = bytes, .len = 79}; /* cut */
+	CHECK_INT(bstack_split(3, &r), -EPROTO);
+	r = (struct kbpf_record){.data = bytes, .len = 15};
+	CHECK_INT(bstack_split(1, &r), -EPROTO);
+	head[2] = 5 * 8; /* more than there is room for */
+	memcpy(bytes, head, sizeof(head));
+	r = (struct kbpf_record){.data = bytes, .len = sizeof(bytes)};
+	CHECK_INT(bstack_split(3, &r), -EPROTO);
+	head[1] = 1u << 30; /* room beyond all */
+	memcpy(bytes, head, sizeof(head));
+	r = (struct kbpf_record){.data = bytes, .len = sizeof(bytes)};
+	CHECK_INT(bstack_split(3, &r), -EPROTO);
+	head[1] = 4;
+	head[2] = (uint32_t)-14; /* an error is no stack */
+	memcpy(bytes, head, sizeof(head));
+	r = (struct kbpf_record){.data = bytes, .len = sizeof(bytes)};
+	CHECK_INT(bstack_split(3, &r), 0);
+	CHECK_INT(r.kernel.n, 0);
 }
 
 /* ---- refusals of the kernel ---- */
