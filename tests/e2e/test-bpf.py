@@ -397,7 +397,7 @@ def stacks_are_those_of_tracefs(t):
     assert len(theirs) == len(ours) == 40, (len(theirs), len(ours))
     for a, b in zip(theirs, ours):
         # below the function that has the tracepoint all is the same
-        x, y = [[f["address"] for f in s[1]] for s in (a, b)]
+        x, y = [[(f["address"], f["function"]) for f in s[1]] for s in (a, b)]
         assert len(y) >= 4 and x[-3:] == y[-3:], (names(a[1]), names(b[1]))
         # the kernel has 8 frames
         keys = ("function", "path", "file", "line", "offset")
