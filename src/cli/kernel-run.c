@@ -129,6 +129,7 @@ static int open_tracer(struct running *x)
 {
 	struct ktrace *k = x->k;
 	struct tracer_setup setup = {.tracer = k->what->tracer,
+		.feature = k->what->kind & KIND_SNAPSHOT ? "snapshot" : NULL,
 		.latency = (k->what->kind & KIND_LATENCY) != 0,
 		.clock = k->what->kind & KIND_LATENCY ? "local" : "mono",
 		.lists = k->lists,

@@ -29,11 +29,11 @@ int texts_probe(struct dynevent_world *w, enum dynevent_kind kind, const char *t
 
 const char *texts_split(const char *rule, char **ret_pattern)
 {
-	static const char between[] = " if ";
-	const char *at = strstr(rule, between);
+	size_t n;
+	const char *filter = kfilter_split(rule, &n);
 
-	*ret_pattern = at ? strndup(rule, (size_t)(at - rule)) : strdup(rule);
-	return at ? at + strlen(between) : NULL;
+	*ret_pattern = strndup(rule, n);
+	return filter;
 }
 
 int texts_filter(

@@ -502,6 +502,24 @@ static int check(struct filter *x)
 	return r;
 }
 
+const char *kfilter_split(const char *rule, size_t *ret_len)
+{
+	size_t n = strlen(rule);
+	const char *filter = NULL;
+
+	for (const char *at = rule; !filter && (at = strstr(at, "if")); at += 2) {
+		if (at == rule || !isspace((unsigned char)at[-1]) ||
+			(at[2] && !isspace((unsigned char)at[2])))
+			continue;
+		n = (size_t)(at - rule);
+		filter = at + 2 + blanks(at + 2);
+	}
+	while (n && isspace((unsigned char)rule[n - 1]))
+		n--;
+	*ret_len = n;
+	return filter;
+}
+
 int kfilter_check(struct dynevent_world *w, const struct kformat *f, const char *text, size_t len,
 	struct dynevent_fault *fault)
 {

@@ -16,6 +16,10 @@
 #include "kernel/dynevent.h"
 #include "kernel/format.h"
 
+/* Of "PATTERN if FILTER": where the filter begins, or NULL; *ret_len: length of the pattern, without the blanks
+ * behind it. An "if" at the end has an empty filter. */
+const char *kfilter_split(const char *rule, size_t *ret_len);
+
 /* w: for symbols behind `.function`; NULL: those are left to the kernel. 0; -EINVAL, -ENOMEM: fault
  * says why and where in the text. */
 int kfilter_check(struct dynevent_world *w, const struct kformat *f, const char *text, size_t len,

@@ -199,8 +199,16 @@ static int take_top(struct tracer *t, const char *tracer, struct error *e)
 	return -EBUSY;
 }
 
-static int choose_place(struct tracer *t, const char *tracer, struct error *e)
+static int refuse_without(const struct kfact *f, struct error *e)
 {
+	(void)error_set(e, -ENOENT, "this kernel has no '%s': %s", f->name, f->what);
+	error_hint(e, "kernels built with %s have it", f->config);
+	return -ENOENT;
+}
+
+static int choose_place(struct tracer *t, const char *tracer, const char *feature, struct error *e)
+{
+	const struct kfact *needed = feature ? kfact_find(KFACT_OTHER, feature) : NULL;
 	AUTO(kernel_signs) struct kernel_signs signs;
 	int err = kernel_signs_init(&signs, t->top, e);
 
@@ -208,6 +216,8 @@ static int choose_place(struct tracer *t, const char *tracer, struct error *e)
 		return err;
 	if (!kernel_has_tracer(&signs, tracer))
 		return refuse_unknown(&signs, tracer, e);
+	if (needed && !kernel_has(&signs, needed))
+		return refuse_without(needed, e);
 	err = tracefs_instance_new(t->top, &t->instance, e);
 	if (err < 0)
 		return err;
@@ -242,7 +252,7 @@ int tracer_open(
 	t->top = top;
 	t->functions = strncmp(s->tracer, "function", strlen("function")) == 0;
 	t->latency = s->latency;
-	err = choose_place(t, s->tracer, e);
+	err = choose_place(t, s->tracer, s->feature, e);
 	if (err == 0 && !t->instance)
 		err = set_top(t, "tracing_on", "0", e);
 	if (err == 0)

@@ -18,6 +18,7 @@ struct tracer_line {
 
 struct tracer_setup {
 	const char *tracer; /* a word of available_tracers */
+	const char *feature; /* that it needs, by its name among KFACT_OTHER (facts.h), or NULL */
 	bool latency; /* it keeps the longest section: irqsoff, wakeup... */
 	const char *clock; /* "mono"; latency tracers find their own entries with "local" only */
 	const struct tracer_line *lists; /* appended one by one: set_ftrace_filter, triggers... */

@@ -4,6 +4,7 @@
  * one with a filter says the filter. Events that names of tasks are learnt from (kernel-names.c) stay
  * on in any case, hidden if nobody wants them.
  */
+#include "kernel/filter.h"
 #include "session/kernel-impl.h"
 #include <errno.h>
 #include <stdio.h>
@@ -40,16 +41,14 @@ static int add_rule(struct krec *k, const char *pattern, const char *filter)
 {
 	struct krec_rule *r =
 		k->nrules < RULES_MAX ? VEC_ADD(k->rules, k->nrules, k->crules) : NULL;
-	const char *split = pattern ? strstr(pattern, " if ") : NULL;
+	const char *own;
+	size_t n;
 
 	if (!r || !pattern)
 		return -ENOMEM;
-	if (split) {
-		filter = filter ? filter : split + 4;
-		r->pattern = strndup(pattern, (size_t)(split - pattern));
-	} else {
-		r->pattern = strdup(pattern);
-	}
+	own = kfilter_split(pattern, &n);
+	filter = filter ? filter : own;
+	r->pattern = strndup(pattern, n);
 	r->filter = filter ? strdup(filter) : NULL;
 	return r->pattern && (!filter || r->filter) ? 0 : -ENOMEM;
 }
@@ -138,12 +137,16 @@ static int enable_event(struct krec *k, const struct krec_rule *rule,
 	return r;
 }
 
-/* Switches on what one rule names. A pattern's events that cannot be are said and left out. */
+enum { SAID_MAX = 3 };
+
+/* Switches on what one rule names. A pattern's events that cannot be are left out: the first are said, and how
+ * many more. */
 static int enable_rule(struct session *s, const struct krec_rule *rule, struct error *err)
 {
 	struct krec *k = s->kernel;
 	AUTO(tracefs_events) struct tracefs_events list = {0};
 	bool one = !strpbrk(rule->pattern, "*?");
+	size_t left_out = 0;
 	int r = tracefs_events(k->top, rule->pattern, &list, err);
 	size_t on = 0;
 
@@ -160,11 +163,15 @@ static int enable_rule(struct session *s, const struct krec_rule *rule, struct e
 		if (w < 0 && (one || w == -ENOMEM || w == -EACCES || list.n == 1)) {
 			*err = e;
 			r = w;
-		} else if (w < 0) {
+		} else if (w < 0 && ++left_out <= SAID_MAX) {
 			host_say(s->host, "session %s: without %s:%s: %s", s->name, ev->system,
 				ev->name, e.message);
 		}
 	}
+	if (left_out > SAID_MAX)
+		host_say(s->host,
+			"session %s: without %zu more of '%s': `cairn kernel check` lists them",
+			s->name, left_out - SAID_MAX, rule->pattern);
 	if (r == 0 && !on)
 		r = error_set(err, -EINVAL, "none of the kernel events of '%s' can be recorded",
 			rule->pattern);

@@ -244,10 +244,11 @@ def who_does_not_read_holds_nothing_up(t):
 @test
 def what_is_refused_says_why(t):
     need_tracefs()
-    lacking = [x["name"] for x in json.loads(kernel("list", "--json").stdout)["tracers"]
-               if not x["have"]]
+    listed = json.loads(kernel("list", "--json").stdout)
+    lacking = [x["name"] for x in listed["tracers"] + listed["features"]
+               if not x["have"] and x["name"] in ("snapshot", *[y["name"] for y in listed["tracers"]])]
     for name in lacking:
-        got = kernel("trace", name)
+        got = kernel("trace", name, *(["-e", "sched:*"] if name == "snapshot" else []))
         assert got.returncode == 1 and "CONFIG_" in got.stderr, got
     cases = [(("nop", "-e", "nosuch:*"), 1, "no kernel event matches"),
              (("nop", "-e", "sched:*", "--", "/nonexistent"), 127, "cannot run"),

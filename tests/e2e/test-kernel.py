@@ -298,6 +298,10 @@ def what_is_wrong_is_said(t):
     assert "there is no ')' for this '('" in r.err and "\n  ^\n" in r.err, r
     r = t.record(["true"], "--kernel-filter", "sched:*: prev_pid = 1", status=1, trace=t.path("d"))
     assert "has no field 'prev_pid'" in r.err or "'==' compares" in r.err, r
+    r = t.record(["true"], "-k", "sched:sched_switch  if ", status=1, trace=t.path("e"))
+    assert "an empty filter" in r.err, r
+    r = t.record(["true"], "-k", "sched:*  if  prev_prio >= 0 || next_prio >= 0", trace=t.path("f"))
+    assert r.err.count(": without sched:") == 3 and " more of 'sched:*'" in r.err, r
     assert not os.path.exists(t.path("ran")), "the command ran though recording failed"
     # other tests kill recordings meanwhile, and have them swept
     wait_for(lambda: not [n for n in set(os.listdir(TRACEFS + "/instances")) - before if not alive(n)],

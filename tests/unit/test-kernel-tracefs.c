@@ -1,5 +1,6 @@
 /* The tracing file system, by a directory of plain files in place of the kernel's. */
 #include "fake-tracefs.h"
+#include "kernel/filter.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -71,6 +72,28 @@ TEST(what_a_pattern_may_have_meant)
 			CHECK(strstr(e.hint, "cairn kernel list"));
 	}
 	cleanup(t);
+}
+
+TEST(rules_with_filters)
+{
+	static const struct {
+		const char *rule, *pattern, *filter;
+	} cases[] = {{"sched:*", "sched:*", NULL}, {"a:b if c == 1", "a:b", "c == 1"},
+		{"a:b  if \t c == 1 ", "a:b", "c == 1 "}, {"a:b if", "a:b", ""},
+		{"a:b if ", "a:b", ""}, {"if", "if", NULL}, {"net:netif_rx ", "net:netif_rx", NULL},
+		{"a:if if if == 2", "a:if", "if == 2"}, {"a:b iff", "a:b iff", NULL},
+		{"", "", NULL}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		size_t n = 99;
+		const char *filter = kfilter_split(cases[i].rule, &n);
+
+		CHECK_INT(n, strlen(cases[i].pattern));
+		CHECK(strncmp(cases[i].rule, cases[i].pattern, n) == 0);
+		CHECK(!filter == !cases[i].filter);
+		if (filter && cases[i].filter)
+			CHECK_STR(filter, cases[i].filter);
+	}
 }
 
 TEST(an_instance_and_its_files)
