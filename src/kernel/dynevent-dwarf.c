@@ -205,7 +205,7 @@ static int unknown(struct parse *p, struct span name, Dwarf_Die *function)
 	if (near.best[0])
 		hint(p, "did you mean '%s'?", near.best);
 	else
-		hint(p, "it has: %s", all.len ? all.data : "none at all");
+		hint(p, all.len ? "it has: %s" : "it has none at all%s", all.len ? all.data : "");
 	return -EINVAL;
 }
 

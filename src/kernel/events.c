@@ -151,6 +151,19 @@ static void near_system(const struct tracefs_events *all, const char *system, ch
 	memcpy(ret, near.best, sizeof(near.best));
 }
 
+/* "SYSTEM:*NAME*", without the stars that name has; system NULL: none is said. */
+static void containing(const char *system, const char *name, char *ret, size_t size)
+{
+	size_t n;
+
+	name += strspn(name, "*");
+	n = strlen(name);
+	while (n && name[n - 1] == '*')
+		n--;
+	(void)snprintf(ret, size, "%s%s*%.*s*", system ? system : "", system ? ":" : "", (int)n,
+		name); /* a cut one matches nothing */
+}
+
 /* Of "SYSTEM:NAME", to what matches something; ret "": nothing is near. */
 static void near_pair(const struct tracefs_events *all, const char *system, const char *name,
 	char *ret, size_t size)
@@ -172,7 +185,7 @@ static void near_pair(const struct tracefs_events *all, const char *system, cons
 		(void)snprintf(ret, size, "%s:%s%s", right, near.best,
 			name[0] && name[strlen(name) - 1] == '*' ? "*" : "");
 	else
-		(void)snprintf(ret, size, "%s:*%s*", right[0] ? right : "*", name);
+		containing(right[0] ? right : "*", name, ret, size);
 	if (!any_matches(all, ret)) /* of another system? */
 		(void)snprintf(ret, size, "*:%s", name);
 	if (!any_matches(all, ret))
@@ -197,7 +210,7 @@ static void near_pattern(
 	if (near.best[0])
 		(void)snprintf(ret, size, "%s", near.best); /* fits */
 	else
-		(void)snprintf(ret, size, "*%s*", pattern);
+		containing(NULL, pattern, ret, size);
 	if (!any_matches(all, ret))
 		ret[0] = '\0';
 }

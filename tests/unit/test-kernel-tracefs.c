@@ -55,8 +55,10 @@ TEST(what_a_pattern_may_have_meant)
 		{"shced:sched_wakeing", "sched:sched_waking"}, {"sched_swicth", "sched_switch"},
 		{"scehd", "sched"}, {"sched/sched_switch", "sched:sched_switch"},
 		{"sched:sched_swich*", "sched:sched_switch*"}, {"switch", "*switch*"},
-		{"sched:switch", "sched:*switch*"}, {"irq:sched_switch", "*:sched_switch"},
-		{"net:dev_queue", NULL}, {"nothing:*", NULL}, {":", NULL}, {"", NULL}, {"/", NULL}};
+		{"sched:switch", "sched:*switch*"}, {"sched:switch*", "sched:*switch*"},
+		{"switch*", "*switch*"}, {"nothing:*switch*", "*:*switch*"},
+		{"irq:sched_switch", "*:sched_switch"}, {"net:dev_queue", NULL},
+		{"nothing:*", NULL}, {":", NULL}, {"", NULL}, {"/", NULL}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct error e = {0};
