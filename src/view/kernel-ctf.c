@@ -310,11 +310,19 @@ bool view_ctf_line(struct view *v, const struct view_class *c, const struct cair
 	memcpy(p, ": ", 2);
 	p += 2;
 	if (sizeof(prefix->text) + FRONT_MAX + c->name.len + len <= OUT_ROOM) { /* nearly always */
-		memcpy(p, c->name.text, c->name.len);
+		memcpy(p, c->name.text, PIECE_PAD);
+		if (c->name.len > PIECE_PAD)
+			memcpy(p + PIECE_PAD, c->name.text + PIECE_PAD, c->name.len - PIECE_PAD);
 		p += c->name.len;
 		*p++ = ' ';
 		memcpy(p, text, len);
-		out_wrote(o, p + len);
+		p += len;
+		if (!(ev->flags & CAIRN_EVENT_LATE)) {
+			*p = '\n';
+			out_wrote(o, p + 1);
+			return true;
+		}
+		out_wrote(o, p);
 	} else {
 		out_wrote(o, p);
 		out_bytes(o, c->name.text, c->name.len);

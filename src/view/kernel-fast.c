@@ -150,9 +150,33 @@ static void take_argument(struct kop *op)
 	op->from = op->value->offset;
 }
 
+/* Short texts become part of the steps behind them. */
+static void join(struct kplan *plan)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < plan->nops; i++) {
+		struct kop op = plan->ops[i];
+
+		if (op.kind == KO_TEXT && op.len <= KBEFORE && i + 1 < plan->nops) {
+			struct kop *next = &plan->ops[i + 1];
+
+			memcpy(next->before, op.text, op.len);
+			next->before_len = (uint8_t)op.len;
+			if (!op.before_len)
+				continue;
+			next->before_len = 0;
+		}
+		plan->ops[n++] = op;
+	}
+	plan->nops = n;
+}
+
 void kplan_finish(struct kernel_text *k, struct kplan *plan)
 {
 	bool as_stored = !k->swap && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
+
+	join(plan);
 
 	for (uint32_t i = 0; i < plan->nops; i++) {
 		struct kop *op = &plan->ops[i];

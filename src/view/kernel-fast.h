@@ -8,7 +8,7 @@
 
 #include "view/kernel-text-impl.h"
 
-#define KFAST_ROOM 64 /* bytes that a fast step writes at most */
+#define KFAST_ROOM 64 /* bytes that a fast step writes at most, the text before it apart */
 
 /* ---- numbers ---- */
 
@@ -24,22 +24,21 @@ static inline uint64_t khex_digits(uint32_t v)
 	return __builtin_bswap64(x + 0x3030303030303030 + letters * ('a' - '0' - 10));
 }
 
-static inline char *kput_hex_part(char *p, uint64_t digits, int n)
-{
-	digits = htole64(digits >> 8 * (8 - n)); /* the last n of them */
-	memcpy(p, &digits, sizeof(digits));
-	return p + n;
-}
-
-/* At least `least` digits, up to 16. Room: 16 bytes. */
+/* At least `least` digits, 1 to 16. Room: 16 bytes. Without a branch, since no processor can guess how long
+ * the next number is. */
 static inline char *kput_hex(char *p, uint64_t v, int least)
 {
 	int n = (67 - __builtin_clzll(v | 1)) / 4;
+	uint64_t first, second;
+	unsigned __int128 all = khex_digits((uint32_t)v);
 
 	n = MAX(n, least);
-	if (n > 8)
-		p = kput_hex_part(p, khex_digits((uint32_t)(v >> 32)), n - 8);
-	return kput_hex_part(p, khex_digits((uint32_t)v), MIN(n, 8));
+	all = (all << 64 | khex_digits((uint32_t)(v >> 32))) >> 8 * (16 - n); /* the last n */
+	first = htole64((uint64_t)all);
+	second = htole64((uint64_t)(all >> 64));
+	memcpy(p, &first, sizeof(first));
+	memcpy(p + 8, &second, sizeof(second));
+	return p + n;
 }
 
 static inline uint64_t kload_low(const uint8_t *p, unsigned size)

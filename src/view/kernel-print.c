@@ -466,19 +466,28 @@ static void argument(struct kernel_text *k, uint64_t v)
 void kplan_run(struct kernel_text *k, const struct kplan *plan, const uint8_t *record, size_t n)
 {
 	struct running r = {.k = k, .record = record, .n = n};
-	char *p = k->p, *fast_end = k->end - KFAST_ROOM;
+	char *p = k->p, *fast_end = k->end - KBEFORE - KFAST_ROOM;
 	bool as_asked = k->as_kernel == k->o.like_kernel;
 
 	for (uint32_t i = 0; i < plan->nops; i++) {
 		struct kop *op = &plan->ops[i];
 		unsigned fast = as_asked ? op->fast : op->fast_else;
-		char *next = p <= fast_end ? kfast_run(p, op, fast, record, n) : NULL;
+		char *next = NULL;
 
-		if (next) {
-			p = next;
-			continue;
-		}
 		k->p = p;
+		if (p <= fast_end) {
+			memcpy(p, op->before, KBEFORE);
+			p += op->before_len;
+			next = kfast_run(p, op, fast, record, n);
+			if (next) {
+				p = next;
+				continue;
+			}
+			k->p = p;
+		} else {
+			kline_put(k, op->before, op->before_len);
+			p = k->p;
+		}
 		switch ((enum kop_kind)op->kind) {
 		case KO_TEXT: kline_put(k, op->text, op->len); break;
 		case KO_NUMBER: number(k, &op->spec, eval(k, op->value, record), record); break;

@@ -122,6 +122,9 @@ struct kmemo { /* what a step writes for a value */
 	uint8_t len; /* and 1; 0: nothing is remembered */
 };
 
+#define KPLAN_PAD 32
+#define KBEFORE 16
+
 struct kop {
 	uint8_t kind;
 	bool offset_too; /* FUNCTION: name+0x12 */
@@ -132,13 +135,13 @@ struct kop {
 	uint8_t memo_bits; /* log2 of the number of memos */
 	uint32_t from, len;
 	const char *text; /* TEXT; KPLAN_PAD bytes may be read behind its begin */
+	char before[KBEFORE]; /* goes before it, taken from a step of text */
+	uint8_t before_len;
 	struct kmemo *memos; /* arena; NULL: none yet */
 	const struct kexpr *value;
 	const struct kstring *string;
 	struct kspec spec;
 };
-
-#define KPLAN_PAD 32
 
 struct kplan {
 	struct kop *ops; /* arena */

@@ -86,6 +86,33 @@ static inline void put_digits(char *p, uint64_t v, unsigned n)
 		*p = (char)('0' + v % 10);
 }
 
+/* 8 digits of a number below 10^8, the first in the lowest byte: halves, pairs and then digits, each in its own
+ * part of a word. */
+static inline uint64_t eight_digits(uint32_t v)
+{
+	uint64_t x = v / 10000 | (uint64_t)(v % 10000) << 32, q;
+
+	q = (x * 10486 >> 20) & 0x0000007f0000007f; /* each by 100 */
+	x = q | (x - 100 * q) << 16;
+	q = (x * 103 >> 10) & 0x000f000f000f000f; /* each by 10 */
+	return q | (x - 10 * q) << 8;
+}
+
+static inline void put_eight(char *p, uint64_t digits)
+{
+	digits = htole64(digits + 0x3030303030303030);
+	memcpy(p, &digits, sizeof(digits));
+}
+
+char *put_nine(char *p, uint32_t v)
+{
+	uint32_t high = v / 100000000;
+
+	*p = (char)('0' + high);
+	put_eight(p + 1, eight_digits(v - high * 100000000));
+	return p + 9;
+}
+
 char *put_u64(char *p, uint64_t v)
 {
 	unsigned n;
@@ -93,6 +120,13 @@ char *put_u64(char *p, uint64_t v)
 	if (v < 10) {
 		*p = (char)('0' + v);
 		return p + 1;
+	}
+	if (v < 100000000) {
+		uint64_t digits = eight_digits((uint32_t)v);
+		unsigned zeros = (unsigned)__builtin_ctzll(digits) / 8;
+
+		put_eight(p, digits >> 8 * zeros);
+		return p + 8 - zeros;
 	}
 	n = digits_of(v);
 	put_digits(p, v, n);
@@ -107,22 +141,6 @@ char *put_padded(char *p, uint64_t v, int width, char pad)
 		*p++ = pad;
 	put_digits(p, v, (unsigned)n);
 	return p + n;
-}
-
-/* 8 of them at once: halves, pairs and then digits of one number, each in its own part of a word. */
-char *put_nine(char *p, uint32_t v)
-{
-	uint64_t high = v / 100000000, rest = v % 100000000, x, q;
-
-	*p++ = (char)('0' + high);
-	x = rest / 10000 | rest % 10000 << 32;
-	q = (x * 10486 >> 20) & 0x0000007f0000007f; /* each by 100 */
-	x = q | (x - 100 * q) << 16;
-	q = (x * 103 >> 10) & 0x000f000f000f000f; /* each by 10 */
-	x = (q | (x - 10 * q) << 8) + 0x3030303030303030;
-	x = htole64(x);
-	memcpy(p, &x, sizeof(x));
-	return p + 8;
 }
 
 void out_u64(struct out *o, uint64_t v)
