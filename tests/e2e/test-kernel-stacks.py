@@ -242,6 +242,22 @@ def programs_that_were_there(t):
 
 
 @test
+def each_piece_names_its_files(t):
+    need_stacks()
+    prog, whole = t.compile("prog", PROGRAM, FLAGS), t.trace
+    t.daemon()
+    t.cairn("session", "create", "s", "--kernel-all", "-k", EVENT, "--stack", "user", "-o", whole, "--start")
+    for _ in range(3):
+        t.run([prog])
+        t.cairn("session", "rotate", "s")
+    t.cairn("session", "destroy", "s")
+    for i in (1, 2, 3):
+        t.trace = whole + "/chunk-%d" % i
+        (got,) = in_program(t)
+        check_program(t, got)
+
+
+@test
 def stripped_with_its_debug_file(t):
     need_stacks()
     need("objcopy")
