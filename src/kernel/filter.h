@@ -8,7 +8,8 @@
  *	FIELD	:= a field of the event | common_pid... | CPU | COMM
  *		 | FIELD.ustring (a pointer to text of a program) | FIELD.function == SYMBOL
  *
- * A text that ends behind && or || is taken, as the kernel does.
+ * A text that ends behind && or || is taken, as 6.18.44 does; 6.12.117 refuses it ("Meaningless filter
+ * expression"), and says so itself then.
  */
 #ifndef CAIRN_KERNEL_FILTER_H
 #define CAIRN_KERNEL_FILTER_H
