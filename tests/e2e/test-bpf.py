@@ -360,8 +360,10 @@ def with_stacks(t, trace=None):
     found, last = [], {}
     for e in t.events(trace, "--stacks"):
         if e["event"] in ("kernel_stack", "user_stack"):
-            if e["tid"] in last:  # else its event was overwritten
-                last[e["tid"]][1 + (e["event"] == "user_stack")] = e["frames"]
+            which = 1 + (e["event"] == "user_stack")
+            # else its event was overwritten, and the one before, of the other source, may have its own already
+            if e["tid"] in last and not last[e["tid"]][which]:
+                last[e["tid"]][which] = e["frames"]
         elif e["provider"] != "cairn_state":
             last[e["tid"]] = [e, [], []]
             found.append(last[e["tid"]])
