@@ -190,7 +190,9 @@ class Case:
 
     def daemon(self, *options, env=None):
         """A `cairn daemon` in this case's run directory, ready to serve."""
-        d = self.start([CAIRN, "daemon", *options], env=env, stderr=open(self.path("daemon.err"), "w"))
+        # where it writes what a dead host left, too
+        root = () if "--output-root" in options else ("--output-root", self.path("traces"))
+        d = self.start([CAIRN, "daemon", *root, *options], env=env, stderr=open(self.path("daemon.err"), "w"))
         wait_for(lambda: d.poll() is not None or
                  self.run([CAIRN, "list"], status=None).status == 0, "the daemon answers")
         assert d.poll() is None, open(self.path("daemon.err")).read()
