@@ -79,7 +79,7 @@ static void learn(struct reading *r, const char *system, const char *name)
 	if (!event_file(r, system, name, "format", &text) || !text.data ||
 		kformat_parse(text.data, text.len, system, sizeof(long), &f, NULL) < 0)
 		return; /* counted as corrupt when it comes */
-	if (strstr(f->print_fmt, "%ps") || strstr(f->print_fmt, "%pS")) {
+	if (kformat_prints_symbols(f)) {
 		uint32_t *id = VEC_ADD(r->symbol_ids, r->nsymbol_ids, r->cap_symbol_ids);
 
 		if (id)

@@ -436,6 +436,18 @@ void kformat_free(struct kformat *f)
 	free(f);
 }
 
+bool kformat_prints_symbols(const struct kformat *f)
+{
+	static const char *const specs[] = {"%ps", "%pS", "%pF", "%pf"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(specs); i++)
+		if (strstr(f->print_fmt, specs[i]))
+			return true;
+	/* of probes it says "%lx", and the kernel prints names all the same */
+	return strcmp(f->system, "uprobes") != 0 &&
+		(kformat_field(f, "__probe_ip") || kformat_field(f, "__probe_func"));
+}
+
 bool kfield_is_common(const struct kfield *f)
 {
 	static const char *const names[] = {

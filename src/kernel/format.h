@@ -68,6 +68,7 @@ int kformat_parse(const char *text, size_t len, const char *system, unsigned lon
 /* The same text with arrays of texts, which libtraceevent does not know, as fields s_0, s_1... Adds to out. */
 void kformat_split_texts(const char *text, struct buf *out);
 void kformat_free(struct kformat *f); /* takes NULL */
+bool kformat_prints_symbols(const struct kformat *f); /* names of the kernel's functions or data */
 bool kfield_is_common(const struct kfield *f); /* one of the four that each event begins with */
 const struct kfield *kformat_field(const struct kformat *f, const char *name); /* or NULL */
 

@@ -297,12 +297,6 @@ void krec_final_losses(struct session *s, struct krec_cpu *c)
 
 /* ---- formats ---- */
 
-static bool prints_symbols(const struct kformat *f)
-{
-	return strstr(f->print_fmt, "%ps") || strstr(f->print_fmt, "%pS") ||
-		strstr(f->print_fmt, "%pF") || strstr(f->print_fmt, "%pf");
-}
-
 int krec_learn_text(struct krec *k, const char *name, const char *shown, const struct buf *text,
 	struct error *err)
 {
@@ -319,7 +313,7 @@ int krec_learn_text(struct krec *k, const char *name, const char *shown, const s
 		      : kformat_parse(text->data, text->len, shown, sizeof(long), &f, err);
 	if (r < 0)
 		return r;
-	if (prints_symbols(f)) {
+	if (kformat_prints_symbols(f)) {
 		uint32_t *id = VEC_ADD(k->symbol_ids, k->nsymbol_ids, k->csymbol_ids);
 
 		if (id) /* else they are printed as addresses */

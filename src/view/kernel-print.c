@@ -409,8 +409,9 @@ static void put(struct running *r, const struct kstring *s)
 static void function(struct kernel_text *k, uint64_t v, bool offset_too)
 {
 	uint64_t begin, size = 0;
-	const char *name = k->as_kernel ? kernel_text_symbol(k, v, &begin, &size)
-					: kernel_text_function(k, v, &begin);
+	const char *name = !k->as_kernel ? kernel_text_function(k, v, &begin)
+		: v >> 63		 ? kernel_text_symbol(k, v, &begin, &size)
+					 : NULL; /* a program's */
 
 	if (!name) {
 		put_address(k, "0x", v, 0);

@@ -112,6 +112,30 @@ static void fold_numbers(const char *text, struct buf *ret)
 	buf_str(ret, done);
 }
 
+/* The formats of probes say "(%lx)" of where they are; the kernel prints names, of the kernel's code, and
+ * "0x...". Of those at a return, it says first to where. text: NUL-terminated. */
+static void name_places(const char *text, struct buf *ret)
+{
+	static const char at[] = "print fmt: \"(%lx)", back[] = "print fmt: \"(%lx <- %lx)",
+			  back_args[] = "\", REC->__probe_func, REC->__probe_ret_ip";
+	const char *fmt = strstr(text, "print fmt: "), *args = fmt ? strstr(fmt, back_args) : NULL;
+
+	if (fmt && strncmp(fmt, at, sizeof(at) - 1) == 0 && strstr(fmt, "\", REC->__probe_ip")) {
+		buf_add(ret, text, (size_t)(fmt - text));
+		buf_str(ret, "print fmt: \"(%pS)");
+		buf_str(ret, fmt + sizeof(at) - 1);
+	} else if (args && strncmp(fmt, back, sizeof(back) - 1) == 0) {
+		buf_add(ret, text, (size_t)(fmt - text));
+		buf_str(ret, "print fmt: \"(%pS <- %ps)");
+		fmt += sizeof(back) - 1;
+		buf_add(ret, fmt, (size_t)(args - fmt));
+		buf_str(ret, "\", REC->__probe_ret_ip, REC->__probe_func");
+		buf_str(ret, args + sizeof(back_args) - 1);
+	} else {
+		buf_str(ret, text);
+	}
+}
+
 /* By what may be zero. */
 static bool divides(const struct tep_print_arg *arg)
 {
@@ -174,7 +198,7 @@ struct kernel_text_event *kernel_text_event(
 	struct kernel_text *k, const char *system, const char *format, size_t len)
 {
 	struct kernel_text_event *e = arena_alloc(&k->arena, sizeof(*e));
-	AUTO(buf) struct buf copy = {0}, folded = {0};
+	AUTO(buf) struct buf copy = {0}, named = {0}, folded = {0};
 	const char *id = len ? memmem(format, len, "\nID:", 4) : NULL;
 
 	if (!e)
@@ -184,8 +208,10 @@ struct kernel_text_event *kernel_text_event(
 	if (k->o.like_kernel && id) {
 		buf_add(&copy, format, len);
 		if (copy.err == 0)
-			fold_numbers(copy.data, &folded);
-		if (copy.err || folded.err)
+			name_places(copy.data, &named);
+		if (copy.err == 0 && named.err == 0)
+			fold_numbers(named.data, &folded);
+		if (copy.err || named.err || folded.err)
 			return NULL;
 		format = folded.data;
 		len = folded.len;
