@@ -21,7 +21,9 @@
 #define READ_AT_ONCE 64 /* messages; others want the lock, too */
 #define NEW_NS 100000000
 #define SOON_TRIES 50
+#define LISTENS_NS 1000000000u
 #define EAGAIN 11
+#define ECONNREFUSED 111
 #define EINTR 4
 
 struct sock_address {
@@ -210,6 +212,19 @@ bool rt_conn_reachable(const struct rt_conn *c)
 	return ok;
 }
 
+/* A host listens a moment after its socket is there. One that is older and refuses is dead, and no
+ * program waits for it. */
+static bool may_listen_yet(const struct rt_conn *c)
+{
+	int64_t now[2] = {0, 0};
+	uint64_t age;
+
+	(void)SYS(clock_gettime, 0 /* CLOCK_REALTIME: that of files */, now); /* cannot fail */
+	age = (uint64_t)now[0] * 1000000000u + (uint64_t)now[1] - c->born;
+	/* before it was made: the clock of files is coarse, or was set back */
+	return !c->born || age < LISTENS_NS || age > UINT64_MAX / 2;
+}
+
 static void conn_connect(struct rt_conn *c)
 {
 	long err = -1, fd = open_socket(c, &err);
@@ -226,7 +241,7 @@ static void conn_connect(struct rt_conn *c)
 	}
 	(void)SYS(close, fd); /* never used */
 	c->tries += c->tries < SOON_TRIES;
-	if (err < 0 && c->tries < SOON_TRIES)
+	if (err < 0 && c->tries < SOON_TRIES && (err != -ECONNREFUSED || may_listen_yet(c)))
 		rt.retry = 1; /* busy, or bound but not listening yet */
 	else if (err == -EAGAIN && !rt.retry)
 		rt.retry = 2; /* nobody accepts there, perhaps for good */
