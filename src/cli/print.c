@@ -239,6 +239,8 @@ static int print(struct printing *p, const struct command *c)
 		return fail_text(c, NULL, "cannot write: %s", strerror(-p->out.err));
 	if (!p->quiet)
 		say_lost(&p->reading);
+	if (!p->quiet && !p->printed && got == CLI_OK && !interrupted && !p->reading.all)
+		say("no event of the trace is one of those asked for");
 	return got != CLI_OK ? got : reading_exit(&p->reading);
 }
 

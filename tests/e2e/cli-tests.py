@@ -76,6 +76,10 @@ def test_log_shows_its_message():
 
 
 def test_text_names_the_thread():
+    none = cairn('print', '-e', 'demo:tock', trace('a'))
+    same((none.returncode, none.stdout), (0, ''))
+    has(none.stderr, 'no event of the trace is one of those asked for')
+    same(cairn('print', '-q', '-e', 'demo:tock', trace('a')).stderr, '')
     line = cairn('print', '-e', 'demo:tick', '-n', '1', trace('a')).stdout
     assert re.match(r' +cli-program-\d+ +\[\d{3}\] +\d+\.\d{9}: demo:tick: i=0 square=0\n$', line), line
 
