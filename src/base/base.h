@@ -91,6 +91,9 @@ void *arena_alloc(struct arena *a, size_t n);
 char *arena_strndup(struct arena *a, const char *s, size_t n);
 void arena_done(struct arena *a);
 
+/* Of n elements of `size` bytes, sorted by the uint64_t that each begins with, the first one above v; n: none. */
+size_t first_above(const void *all, size_t n, size_t size, uint64_t v);
+
 /* ---- a hash table from byte strings to pointers (keys are copied) ---- */
 
 struct map {

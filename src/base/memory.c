@@ -107,3 +107,20 @@ void arena_done(struct arena *a)
 		free(b);
 	}
 }
+
+size_t first_above(const void *all, size_t n, size_t size, uint64_t v)
+{
+	size_t lo = 0, hi = n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		uint64_t at;
+
+		memcpy(&at, (const char *)all + mid * size, sizeof(at));
+		if (at <= v)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}

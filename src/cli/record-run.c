@@ -46,6 +46,41 @@ static void messages(struct running *x)
 	}
 }
 
+/* ---- signals ---- */
+
+static void on_signal(struct running *x, const struct signalfd_siginfo *si)
+{
+	bool by_kill = si->ssi_code == SI_USER || si->ssi_code == SI_TKILL;
+
+	if (si->ssi_signo == SIGCHLD)
+		return; /* looked at by the loop */
+	if (x->interrupted || x->child.pid <= 0) {
+		x->interrupted = true;
+		x->end_ns = 1; /* at once */
+		return;
+	}
+	x->interrupted = true;
+	if (si->ssi_signo != SIGINT || by_kill)
+		(void)kill(x->child.pid, (int)si->ssi_signo); /* it may have ended */
+}
+
+static void read_signals(struct running *x)
+{
+	struct signalfd_siginfo si;
+
+	while (read(x->signals, &si, sizeof(si)) == sizeof(si))
+		on_signal(x, &si);
+}
+
+/* Of a stream's reader: see struct cairn_host_options. */
+static int wait_ms(void *data)
+{
+	struct running *x = data;
+
+	read_signals(x);
+	return x->interrupted ? GIVE_UP_MS : -1;
+}
+
 /* ---- setting up ---- */
 
 static int prepare_signals(struct running *x)
@@ -56,8 +91,6 @@ static int prepare_signals(struct running *x)
 	x->signals = catch_signals(&x->old_mask);
 	return x->signals >= 0 ? 0 : x->signals;
 }
-
-static int wait_ms(void *data);
 
 static int open_host(struct running *x)
 {
@@ -166,39 +199,6 @@ static int watch_pids(struct running *x)
 }
 
 /* ---- the loop ---- */
-
-static void on_signal(struct running *x, const struct signalfd_siginfo *si)
-{
-	bool by_kill = si->ssi_code == SI_USER || si->ssi_code == SI_TKILL;
-
-	if (si->ssi_signo == SIGCHLD)
-		return; /* looked at by the loop */
-	if (x->interrupted || x->child.pid <= 0) {
-		x->interrupted = true;
-		x->end_ns = 1; /* at once */
-		return;
-	}
-	x->interrupted = true;
-	if (si->ssi_signo != SIGINT || by_kill)
-		(void)kill(x->child.pid, (int)si->ssi_signo); /* it may have ended */
-}
-
-static void read_signals(struct running *x)
-{
-	struct signalfd_siginfo si;
-
-	while (read(x->signals, &si, sizeof(si)) == sizeof(si))
-		on_signal(x, &si);
-}
-
-/* Of a stream's reader: see struct cairn_host_options. */
-static int wait_ms(void *data)
-{
-	struct running *x = data;
-
-	read_signals(x);
-	return x->interrupted ? GIVE_UP_MS : -1;
-}
 
 /* Whether every process of -p has ended. */
 static bool pids_ended(struct running *x)

@@ -113,7 +113,7 @@ void ksymbols_scan(struct ksymbols *s, const uint8_t *data, size_t len, size_t s
 enum { NOT_NEEDED, AS_BOUND, NEEDED };
 
 struct line {
-	uint64_t address;
+	uint64_t address; /* first: see first_above() */
 	uint32_t at; /* in the text */
 	bool is_function;
 	uint8_t need;
@@ -173,17 +173,9 @@ static int read_lines(struct lines *l, const char *text, size_t len)
 /* Those that the address is in, and the next behind them, of functions alone or of all. */
 static void mark(struct lines *l, uint64_t address, bool functions)
 {
-	size_t lo = 0, hi = l->n, i;
+	size_t lo = first_above(l->all, l->n, sizeof(*l->all), address), i;
 	uint64_t begin;
 
-	while (lo < hi) { /* the first line above */
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (l->all[mid].address <= address)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
 	for (i = lo; i > 0 && functions && !l->all[i - 1].is_function;)
 		i--;
 	if (i == 0)

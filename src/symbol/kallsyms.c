@@ -121,8 +121,7 @@ int kallsyms_parse(const char *text, size_t len, struct kallsyms **ret, struct e
 				: err == -ENODATA ? "kallsyms names no function"
 						  : "no memory for kallsyms");
 	}
-	if (k->n)
-		qsort(k->all, k->n, sizeof(*k->all), by_address);
+	qsort(k->all, k->n, sizeof(*k->all), by_address);
 	*ret = k;
 	return 0;
 }
@@ -144,21 +143,13 @@ static bool same_module(const struct kallsyms *k, const struct entry *a, const s
 
 bool kallsyms_find(const struct kallsyms *k, uint64_t address, struct kfunction *ret)
 {
-	size_t lo = 0, hi = k->n, next;
+	size_t next = first_above(k->all, k->n, sizeof(*k->all), address), lo;
 	const struct entry *e;
 	uint64_t end;
 
-	while (lo < hi) { /* the first entry above */
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (k->all[mid].begin <= address)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	if (!lo)
+	if (!next)
 		return false;
-	next = lo--;
+	lo = next - 1;
 	while (lo > 0 && k->all[lo - 1].begin == k->all[lo].begin)
 		lo--; /* of several names the first */
 	e = &k->all[lo];

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 
-from cairn import CAIRN, main, test, wait_for
+from cairn import CAIRN, main, small_pipe, test, unread_bytes, wait_for
 
 LOOP = """
 #include <cairn/trace.h>
@@ -174,6 +174,23 @@ def damage_costs_a_packet(t):
     assert stat["damaged_bytes"] == begins[2] - begins[1], stat
     assert 0 < stat["events"] < whole["events"], stat
     assert len(r.err.splitlines()) == 1 and "byte %d: a packet is damaged" % begins[1] in r.err, r.err
+
+
+@test
+def a_second_interrupt_ends_what_nobody_reads(t):
+    """print -f, blocked in a full pipe: the first one asks it to finish, which it cannot."""
+    t.record(["ls", "-lR", "/etc"], "--with", "libc")
+    r, w = small_pipe()
+    p = t.start([CAIRN, "print", "-f", t.trace], stdout=w)
+    os.close(w)
+    wait_for(lambda: unread_bytes(r) > 0, "the pipe is full")
+
+    def interrupted():
+        p.send_signal(signal.SIGINT)
+        return p.poll() is not None
+    wait_for(interrupted, "it ends")
+    os.close(r)
+    assert p.returncode == -signal.SIGINT, p.returncode
 
 
 main()

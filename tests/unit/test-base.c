@@ -62,6 +62,21 @@ TEST(map)
 	map_done(&m);
 }
 
+TEST(first_above_a_value)
+{
+	static const struct {
+		uint64_t at;
+		char more;
+	} all[] = {{2, 0}, {5, 1}, {5, 2}, {9, 3}};
+
+	CHECK_INT(first_above(NULL, 0, sizeof(all[0]), 1), 0);
+	CHECK_INT(first_above(all, 4, sizeof(all[0]), 1), 0);
+	CHECK_INT(first_above(all, 4, sizeof(all[0]), 2), 1);
+	CHECK_INT(first_above(all, 4, sizeof(all[0]), 5), 3);
+	CHECK_INT(first_above(all, 4, sizeof(all[0]), 8), 3);
+	CHECK_INT(first_above(all, 4, sizeof(all[0]), UINT64_MAX), 4);
+}
+
 TEST(json_strings)
 {
 	struct buf b = {0};
